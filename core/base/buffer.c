@@ -1,0 +1,144 @@
+#include "core/base/buffer.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void buffer_free(buffer *b) {
+    free(b->data);
+    *b = (buffer){0};
+}
+
+void buffer_clear(buffer *b) {
+    b->len = 0;
+    b->failed = 0;
+    if (b->data) b->data[0] = 0;
+}
+
+int buffer_reserve(buffer *b, size_t more) {
+    if (b->failed) return 0;
+    if (more > SIZE_MAX / 4 - b->len) {
+        b->failed = 1;
+        return 0;
+    }
+    size_t need = b->len + more + 1;
+    if (need <= b->capacity) return 1;
+    size_t capacity = b->capacity ? b->capacity : 256;
+    while (capacity < need) capacity *= 2;
+    char *data = realloc(b->data, capacity);
+    if (!data) {
+        b->failed = 1;
+        return 0;
+    }
+    b->data = data;
+    b->capacity = capacity;
+    return 1;
+}
+
+void buffer_append(buffer *b, const void *data, size_t len) {
+    if (!buffer_reserve(b, len)) return;
+    if (len) memcpy(b->data + b->len, data, len);
+    b->len += len;
+    b->data[b->len] = 0;
+}
+
+void buffer_string(buffer *b, const char *text) { buffer_append(b, text, strlen(text)); }
+
+void buffer_format(buffer *b, const char *format, ...) {
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (n < 0) b->failed = 1;
+    if (n >= 0 && buffer_reserve(b, (size_t)n)) {
+        vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
+        b->len += (size_t)n;
+    }
+    va_end(again);
+}
+
+/* Bytes of the valid UTF-8 character at text, or 0 (RFC 3629: no overlong forms, no surrogates). */
+static size_t utf8_length(const unsigned char *text, size_t len) {
+    if (text[0] < 0x80) return 1;
+    size_t n = text[0] >= 0xc2 && text[0] <= 0xdf ? 2 : (text[0] & 0xf0) == 0xe0 ? 3 : 0;
+    if (text[0] >= 0xf0 && text[0] <= 0xf4) n = 4;
+    if (!n || n > len) return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((text[i] & 0xc0) != 0x80) return 0;
+    if (text[0] == 0xe0 && text[1] < 0xa0) return 0;
+    if (text[0] == 0xed && text[1] > 0x9f) return 0;
+    if (text[0] == 0xf0 && text[1] < 0x90) return 0;
+    if (text[0] == 0xf4 && text[1] > 0x8f) return 0;
+    return n;
+}
+
+void buffer_json_string(buffer *b, const char *text, size_t len) {
+    const unsigned char *s = (const unsigned char *)text;
+    buffer_append(b, "\"", 1);
+    for (size_t i = 0; i < len;) {
+        size_t n = utf8_length(s + i, len - i);
+        if (n == 0) {
+            buffer_string(b, "\xef\xbf\xbd");
+            i++;
+            continue;
+        }
+        if (n > 1) buffer_append(b, s + i, n);
+        else if (s[i] == '"') buffer_string(b, "\\\"");
+        else if (s[i] == '\\') buffer_string(b, "\\\\");
+        else if (s[i] == '\n') buffer_string(b, "\\n");
+        else if (s[i] == '\r') buffer_string(b, "\\r");
+        else if (s[i] == '\t') buffer_string(b, "\\t");
+        else if (s[i] < 0x20 || s[i] == 0x7f) buffer_format(b, "\\u%04x", s[i]);
+        else buffer_append(b, s + i, 1);
+        i += n;
+    }
+    buffer_append(b, "\"", 1);
+}
+
+void buffer_json_float(buffer *b, float value) {
+    char digits[40];
+    if (!isfinite(value)) {
+        buffer_string(b, "null");
+        return;
+    }
+    for (int precision = 1; precision <= 9; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, (double)value);
+        if (strtof(digits, NULL) == value) break;
+    }
+    buffer_string(b, digits);
+}
+
+void buffer_json_double(buffer *b, double value) {
+    char digits[40];
+    if (!isfinite(value)) {
+        buffer_string(b, "null");
+        return;
+    }
+    for (int precision = 1; precision <= 17; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, value);
+        if (strtod(digits, NULL) == value) break;
+    }
+    buffer_string(b, digits);
+}
+
+void buffer_json_ints(buffer *b, const int32_t *values, size_t n) {
+    buffer_append(b, "[", 1);
+    for (size_t i = 0; i < n; i++) buffer_format(b, "%s%d", i ? "," : "", values[i]);
+    buffer_append(b, "]", 1);
+}
+
+void buffer_json_floats(buffer *b, const float *values, size_t n) {
+    buffer_append(b, "[", 1);
+    for (size_t i = 0; i < n; i++) {
+        if (i) buffer_append(b, ",", 1);
+        buffer_json_float(b, values[i]);
+    }
+    buffer_append(b, "]", 1);
+}
+
+status buffer_check(const buffer *b, error *err) {
+    return b->failed ? error_memory(err, "a growing text") : STATUS_OK;
+}

@@ -1,0 +1,45 @@
+#include "core/base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+status error_set(error *err, status code, const char *format, ...) {
+    if (!err) return code;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err->message, sizeof err->message, format, args);
+    va_end(args);
+    err->code = code;
+    return code;
+}
+
+status error_context(error *err, const char *format, ...) {
+    if (!err) return STATUS_FAILED;
+    char old[sizeof err->message];
+    memcpy(old, err->message, sizeof old);
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(err->message, sizeof err->message, format, args);
+    va_end(args);
+    if (n >= 0 && (size_t)n < sizeof err->message)
+        snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s", old);
+    return err->code;
+}
+
+status error_memory(error *err, const char *what) {
+    return error_set(err, STATUS_FAILED, "out of memory: %s", what);
+}
+
+int status_exit_code(status code) {
+    switch (code) {
+    case STATUS_OK: return 0;
+    case STATUS_USAGE: return 2;
+    case STATUS_DATA: return 3;
+    case STATUS_WAITING: return 75;
+    case STATUS_INTERRUPTED: return 130;
+    case STATUS_FAILED:
+    case STATUS_TOO_LARGE: break;
+    }
+    return 1;
+}
