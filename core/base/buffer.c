@@ -85,14 +85,22 @@ void buffer_json_string(buffer *b, const char *text, size_t len) {
             i++;
             continue;
         }
-        if (n > 1) buffer_append(b, s + i, n);
-        else if (s[i] == '"') buffer_string(b, "\\\"");
-        else if (s[i] == '\\') buffer_string(b, "\\\\");
-        else if (s[i] == '\n') buffer_string(b, "\\n");
-        else if (s[i] == '\r') buffer_string(b, "\\r");
-        else if (s[i] == '\t') buffer_string(b, "\\t");
-        else if (s[i] < 0x20 || s[i] == 0x7f) buffer_format(b, "\\u%04x", s[i]);
-        else buffer_append(b, s + i, 1);
+        if (n > 1)
+            buffer_append(b, s + i, n);
+        else if (s[i] == '"')
+            buffer_string(b, "\\\"");
+        else if (s[i] == '\\')
+            buffer_string(b, "\\\\");
+        else if (s[i] == '\n')
+            buffer_string(b, "\\n");
+        else if (s[i] == '\r')
+            buffer_string(b, "\\r");
+        else if (s[i] == '\t')
+            buffer_string(b, "\\t");
+        else if (s[i] < 0x20 || s[i] == 0x7f)
+            buffer_format(b, "\\u%04x", s[i]);
+        else
+            buffer_append(b, s + i, 1);
         i += n;
     }
     buffer_append(b, "\"", 1);

@@ -1,5 +1,5 @@
-/* core/base/buffer: a byte string that grows, and the printing of JSON into it. A failed allocation is remembered:
-   later appends do nothing and buffer_check reports it, so that callers check once. */
+/* core/base/buffer: a byte string that grows, and the printing of JSON into it. A failed allocation is
+   remembered: later appends do nothing and buffer_check reports it, so that callers check once. */
 #ifndef RLHF_BASE_BUFFER_H
 #define RLHF_BASE_BUFFER_H
 
@@ -23,7 +23,8 @@ void buffer_format(buffer *b, const char *format, ...) __attribute__((format(pri
 
 /* A quoted JSON string. Bytes that are not valid UTF-8 are each written as U+FFFD. */
 void buffer_json_string(buffer *b, const char *text, size_t len);
-/* The one way every f32 is printed: the shortest decimal that reads back as the same f32; null when not finite. */
+/* The one way every f32 is printed: the shortest decimal that reads back as the same f32; null when not
+ * finite. */
 void buffer_json_float(buffer *b, float value);
 /* The same for doubles (statistics that are not f32). */
 void buffer_json_double(buffer *b, double value);

@@ -33,13 +33,19 @@ status error_memory(error *err, const char *what) {
 
 int status_exit_code(status code) {
     switch (code) {
-    case STATUS_OK: return 0;
-    case STATUS_USAGE: return 2;
-    case STATUS_DATA: return 3;
-    case STATUS_WAITING: return 75;
-    case STATUS_INTERRUPTED: return 130;
+    case STATUS_OK:
+        return 0;
+    case STATUS_USAGE:
+        return 2;
+    case STATUS_DATA:
+        return 3;
+    case STATUS_WAITING:
+        return 75;
+    case STATUS_INTERRUPTED:
+        return 130;
     case STATUS_FAILED:
-    case STATUS_TOO_LARGE: break;
+    case STATUS_TOO_LARGE:
+        break;
     }
     return 1;
 }

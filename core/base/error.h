@@ -1,5 +1,6 @@
-/* core/base/error: how every room reports failure. A function that can fail returns a status and, unless it is
-   STATUS_OK, has filled the error: what was wrong, where, with the offending value, and what to do about it. */
+/* core/base/error: how every room reports failure. A function that can fail returns a status and, unless it
+   is STATUS_OK, has filled the error: what was wrong, where, with the offending value, and what to do about
+   it. */
 #ifndef RLHF_BASE_ERROR_H
 #define RLHF_BASE_ERROR_H
 

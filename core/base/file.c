@@ -79,9 +79,8 @@ status file_commit(file_writer *w, error *err) {
     if (w->stream && fclose(w->stream) != 0 && !w->failed) w->failed = errno;
     w->stream = NULL;
     if (!w->failed && rename(w->temporary, w->path) != 0) w->failed = errno;
-    status s = w->failed
-                   ? error_set(err, STATUS_FAILED, "%s: cannot write: %s", w->path, strerror(w->failed))
-                   : sync_directory_of(w->path, err);
+    status s = w->failed ? error_set(err, STATUS_FAILED, "%s: cannot write: %s", w->path, strerror(w->failed))
+                         : sync_directory_of(w->path, err);
     file_abandon(w);
     return s;
 }
@@ -237,9 +236,12 @@ status path_remove_temporaries(const char *directory, error *err) {
     for (int i = 0; i < n && s == STATUS_OK; i++) {
         size_t len = strlen(names[i]), tail = sizeof FILE_TEMPORARY - 1;
         char *child = path_join(directory, names[i]);
-        if (!child) s = error_memory(err, "a path");
-        else if (len > tail && strcmp(names[i] + len - tail, FILE_TEMPORARY) == 0) s = path_remove_tree(child, err);
-        else if (path_is_directory(child)) s = path_remove_temporaries(child, err);
+        if (!child)
+            s = error_memory(err, "a path");
+        else if (len > tail && strcmp(names[i] + len - tail, FILE_TEMPORARY) == 0)
+            s = path_remove_tree(child, err);
+        else if (path_is_directory(child))
+            s = path_remove_temporaries(child, err);
         free(child);
     }
     path_free_list(names, n);

@@ -1,5 +1,5 @@
-/* core/base/file: whole files in, whole files out. What is written appears by one rename after its bytes reached the
-   disk, or not at all; a kill leaves at most a name ending in FILE_TEMPORARY. */
+/* core/base/file: whole files in, whole files out. What is written appears by one rename after its bytes
+   reached the disk, or not at all; a kill leaves at most a name ending in FILE_TEMPORARY. */
 #ifndef RLHF_BASE_FILE_H
 #define RLHF_BASE_FILE_H
 
@@ -11,15 +11,17 @@
 
 #define FILE_TEMPORARY ".tmp-rlhf"
 
-/* Reads the file into out (replaced). STATUS_DATA when it is missing, unreadable or longer than limit bytes. */
+/* Reads the file into out (replaced). STATUS_DATA when it is missing, unreadable or longer than limit bytes.
+ */
 status file_read(const char *path, size_t limit, buffer *out, error *err);
 
-/* Writes the file whole: temporary name, write, sync, rename, sync of the directory. On failure (STATUS_FAILED, the
-   path and the system's reason) the old file is untouched and the temporary is removed. */
+/* Writes the file whole: temporary name, write, sync, rename, sync of the directory. On failure
+   (STATUS_FAILED, the path and the system's reason) the old file is untouched and the temporary is removed.
+ */
 status file_write(const char *path, const void *data, size_t len, error *err);
 
-/* The same in pieces: begin, any number of puts, then commit (the file appears) or abandon. A failed put is remembered
-   and reported by commit, which then abandons. After commit or abandon the writer is empty. */
+/* The same in pieces: begin, any number of puts, then commit (the file appears) or abandon. A failed put is
+   remembered and reported by commit, which then abandons. After commit or abandon the writer is empty. */
 typedef struct file_writer {
     FILE *stream;
     char *path, *temporary;
@@ -40,10 +42,10 @@ int path_is_directory(const char *path);
 char *path_join(const char *directory, const char *name);
 /* The directory part ("." when there is none), malloc'd. */
 char *path_directory(const char *path);
-status path_make_directories(const char *path, error *err); /* like mkdir -p */
-status path_remove_tree(const char *path, error *err);      /* a missing path is STATUS_OK */
+status path_make_directories(const char *path, error *err);       /* like mkdir -p */
+status path_remove_tree(const char *path, error *err);            /* a missing path is STATUS_OK */
 status path_rename(const char *from, const char *to, error *err); /* and syncs the directory of `to` */
-status path_sync_tree(const char *path, error *err);        /* fsync of every file and directory below */
+status path_sync_tree(const char *path, error *err); /* fsync of every file and directory below */
 /* Names in a directory, sorted by bytes, without "." and "..". Free with path_free_list. */
 status path_list(const char *directory, char ***names, int *n, error *err);
 void path_free_list(char **names, int n);

@@ -8,7 +8,8 @@ status parse_json(const char *text, size_t len, const char *place, json_t **out,
     *out = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
     if (*out) return STATUS_OK;
     if (e.line > 1)
-        return error_set(err, STATUS_DATA, "%s: not JSON: %s (line %d, column %d)", place, e.text, e.line, e.column);
+        return error_set(err, STATUS_DATA, "%s: not JSON: %s (line %d, column %d)", place, e.text, e.line,
+                         e.column);
     return error_set(err, STATUS_DATA, "%s: not JSON: %s (column %d)", place, e.text, e.column);
 }
 
@@ -24,14 +25,20 @@ status parse_json_file(const char *path, size_t limit, json_t **out, error *err)
 const char *json_kind(const json_t *value) {
     if (!value) return "missing";
     switch (json_typeof(value)) {
-    case JSON_OBJECT: return "an object";
-    case JSON_ARRAY: return "an array";
-    case JSON_STRING: return "a string";
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "an array";
+    case JSON_STRING:
+        return "a string";
     case JSON_INTEGER:
-    case JSON_REAL: return "a number";
+    case JSON_REAL:
+        return "a number";
     case JSON_TRUE:
-    case JSON_FALSE: return "true or false";
-    case JSON_NULL: return "null";
+    case JSON_FALSE:
+        return "true or false";
+    case JSON_NULL:
+        return "null";
     }
     return "unknown";
 }
@@ -41,7 +48,8 @@ static status wrong(const json_t *value, const char *key, const char *place, con
     return error_set(err, STATUS_DATA, "%s: \"%s\" must be %s, not %s", place, key, wanted, json_kind(value));
 }
 
-status json_field_string(const json_t *object, const char *key, const char *place, const char **out, error *err) {
+status json_field_string(const json_t *object, const char *key, const char *place, const char **out,
+                         error *err) {
     const json_t *value = json_object_get(object, key);
     if (!json_is_string(value)) return wrong(value, key, place, "a string", err);
     *out = json_string_value(value);
@@ -54,8 +62,8 @@ status json_field_int(const json_t *object, const char *key, const char *place, 
     if (!json_is_integer(value)) return wrong(value, key, place, "a whole number", err);
     *out = json_integer_value(value);
     if (*out < low || *out > high)
-        return error_set(err, STATUS_DATA, "%s: \"%s\" is %lld, must be from %lld to %lld", place, key, *out, low,
-                         high);
+        return error_set(err, STATUS_DATA, "%s: \"%s\" is %lld, must be from %lld to %lld", place, key, *out,
+                         low, high);
     return STATUS_OK;
 }
 

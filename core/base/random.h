@@ -1,5 +1,6 @@
-/* core/base/random: everything random is a counter. Philox4x32-10 (Salmon et al. 2011), keyed by seed, purpose, round
-   and step, counting sequence id, position and block; so a number does not depend on what was drawn before it. */
+/* core/base/random: everything random is a counter. Philox4x32-10 (Salmon et al. 2011), keyed by seed,
+   purpose, round and step, counting sequence id, position and block; so a number does not depend on what was
+   drawn before it. */
 #ifndef RLHF_BASE_RANDOM_H
 #define RLHF_BASE_RANDOM_H
 
@@ -8,19 +9,19 @@
 
 /* What a stream is for. Values are part of the file formats: never renumber. */
 typedef enum random_purpose {
-    RANDOM_INIT = 1,        /* weights: step = index of the parameter, sequence id = element / 4 */
-    RANDOM_SHUFFLE = 2,     /* order of examples: step = epoch */
-    RANDOM_DROPOUT = 3,     /* step = optimizer step (micro-batches share it: sequence ids differ) */
-    RANDOM_SAMPLE = 4,      /* tokens: sequence id = prompt x K + k, block = vocabulary id / 4 */
-    RANDOM_MINIBATCH = 5,   /* PPO's permutation: step = iteration x epochs + epoch */
-    RANDOM_PROMPTS = 6,     /* order of PPO's prompts: step = pass over the prompts */
-    RANDOM_LABELLER = 7,    /* noise of a simulated labeller: sequence id = task, block = slot */
-    RANDOM_SHOWN = 8,       /* order in which answers are shown: sequence id = task, position = labeller */
-    RANDOM_HEAD = 9,        /* score heads */
-    RANDOM_DEMO = 10,       /* the demo's generated texts */
-    RANDOM_MIXTURE = 11,    /* which data set an example comes from */
-    RANDOM_EVALUATE = 12,   /* tokens of answers that only evaluate: as RANDOM_SAMPLE */
-    RANDOM_PTX = 13,        /* order of pre-training examples mixed into PPO */
+    RANDOM_INIT = 1,      /* weights: step = index of the parameter, sequence id = element / 4 */
+    RANDOM_SHUFFLE = 2,   /* order of examples: step = epoch */
+    RANDOM_DROPOUT = 3,   /* step = optimizer step (micro-batches share it: sequence ids differ) */
+    RANDOM_SAMPLE = 4,    /* tokens: sequence id = prompt x K + k, block = vocabulary id / 4 */
+    RANDOM_MINIBATCH = 5, /* PPO's permutation: step = iteration x epochs + epoch */
+    RANDOM_PROMPTS = 6,   /* order of PPO's prompts: step = pass over the prompts */
+    RANDOM_LABELLER = 7,  /* noise of a simulated labeller: sequence id = task, block = slot */
+    RANDOM_SHOWN = 8,     /* order in which answers are shown: sequence id = task, position = labeller */
+    RANDOM_HEAD = 9,      /* score heads */
+    RANDOM_DEMO = 10,     /* the demo's generated texts */
+    RANDOM_MIXTURE = 11,  /* which data set an example comes from */
+    RANDOM_EVALUATE = 12, /* tokens of answers that only evaluate: as RANDOM_SAMPLE */
+    RANDOM_PTX = 13,      /* order of pre-training examples mixed into PPO */
     RANDOM_TEST = 99,
 } random_purpose;
 
@@ -37,8 +38,8 @@ void random_block(random_key key, uint64_t sequence_id, uint32_t position, uint3
 /* (x >> 9) + 1/2 in units of 2^-23: in (0, 1), never either end, exact in f32. */
 float random_uniform(uint32_t x);
 
-/* Standard normal numbers, four to a block (Box-Muller in f64): out[i] comes from the counter of sequence id i / 4.
-   n floats. */
+/* Standard normal numbers, four to a block (Box-Muller in f64): out[i] comes from the counter of sequence id
+   i / 4. n floats. */
 void random_normal(random_key key, size_t n, float *out);
 
 /* A whole number in [0, n), n > 0, without bias worth naming (64-bit multiply). */
