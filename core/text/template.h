@@ -1,0 +1,65 @@
+/* core/text/template: how prompts, answers and chats become token ids. The one place for SFT, reward model,
+   PPO, generation and chat: prompt and answer are joined as ids, never as a string that is encoded again, so
+   the reward model reads the very ids that the policy chose. Control tokens come from here alone. */
+#ifndef RLHF_TEXT_TEMPLATE_H
+#define RLHF_TEXT_TEMPLATE_H
+
+#include "core/base/error.h"
+#include "core/base/ints.h"
+#include "core/text/tokenizer.h"
+
+/* plain: a text is its ids as they are; turns are "\n\nHuman: ...", "\n\nAssistant: ..." (as in Anthropic's
+   HH) and
+   "\n\nSystem: ..."; <|endoftext|> ends an answer.
+
+   chatml: turns are <|im_start|>role\n...<|im_end|>, <|im_end|> ends an answer; a text is one user turn. The
+   newline between turns belongs to the next one, so a sequence ends with its end token.
+
+   A turn is encoded as one text, except that an assistant's content is encoded by itself and joined to the
+   ids of its turn's head: as it is when the model wrote it. */
+typedef struct chat_template chat_template;
+
+typedef struct message {
+    const char *role, *content; /* role: system, user or assistant */
+} message;
+
+/* Either text, or messages that end with the user's or the system's (text is then NULL). */
+typedef struct prompt {
+    const char *text;
+    const message *messages; /* [n_message] */
+    int n_message;
+} prompt;
+
+/* By name; STATUS_USAGE with the list of names when there is none. Nothing is to be
+   freed. */
+status template_find(const char *name, const chat_template **out, error *err);
+const char *template_name(const chat_template *t);
+/* The template a tokenizer asks for: its rlhf_template, or chatml when its chat_template contains
+   "<|im_start|>", or plain when it has no chat_template. name: that one instead, unless it is NULL or "auto".
+   Also checks that the tokenizer has the template's control tokens. STATUS_USAGE for a name, STATUS_DATA for
+   a tokenizer that does not fit. */
+status template_choose(const char *name, const tokenizer *tok, const chat_template **out, error *err);
+
+/* The id of the token that ends an answer; -1 when the tokenizer has none. */
+int template_end_token(const chat_template *t, const tokenizer *tok);
+
+/* All three append to tokens. STATUS_DATA: a role that is none of the three, an empty prompt, an assistant's
+   last message in a prompt, no assistant's message in a chat; "message 2: ..." counts from 1. */
+
+/* The prompt's ids, up to and including what makes the assistant answer. */
+status template_prompt(const chat_template *t, const tokenizer *tok, const prompt *p, ints *tokens,
+                       error *err);
+/* The answer's ids with its end token. prompt + answer = chat, id for id. */
+status template_answer(const chat_template *t, const tokenizer *tok, const char *text, ints *tokens,
+                       error *err);
+/* A chat with at least one assistant's message. target gets one number per token that was appended: 1 for the
+   content and end token of assistant turns, 0 for all else (heads, the newline after an end token, the
+   others' turns). */
+status template_chat(const chat_template *t, const tokenizer *tok, const message *messages, int n,
+                     ints *tokens, ints *target, error *err);
+
+/* The Jinja text for tokenizer_config.json's chat_template, so that other programs chat the same way. */
+const char *template_jinja(const chat_template *t);
+const char *template_end_name(const chat_template *t); /* "<|im_end|>" */
+
+#endif
