@@ -1,0 +1,55 @@
+/* core/model/config: the shape of one decoder-only transformer, and its config.json as Hugging Face writes
+ * it. */
+#ifndef RLHF_MODEL_CONFIG_H
+#define RLHF_MODEL_CONFIG_H
+
+#include "core/base/error.h"
+#include "core/ops/ops.h"
+
+typedef enum model_family { FAMILY_GPT2, FAMILY_LLAMA } model_family;
+typedef enum position_kind { POSITION_LEARNED, POSITION_ROPE } position_kind;
+typedef enum activation_kind { ACTIVATION_GELU, ACTIVATION_SWIGLU } activation_kind;
+
+typedef struct model_config {
+    model_family family; /* whose names and transposes the files use */
+    int vocab_size;      /* rows of the token embedding */
+    int n_vocab;         /* ids that the softmax runs over: up to the tokenizer's largest; <= vocab_size */
+    int context;         /* longest sequence */
+    int d_model, n_layer, n_head, n_kv_head, head_dim, d_ff;
+    norm_kind norm;
+    float norm_eps;
+    position_kind position;
+    float rope_theta;
+    activation_kind activation;
+    int attention_bias, mlp_bias;
+    int tied;          /* the language head is the token embedding */
+    int language_head; /* 0: a model that only scores has none */
+    int n_score;       /* 0 or 1 scalar head on the final-normed state */
+    int score_bias;    /* value models have one, reward models none */
+    float reward_mean,
+        reward_std;           /* score = (raw - mean) / std; 0 and 1 unless a reward model was normalised */
+    int bos_token, eos_token; /* -1: none */
+} model_config;
+
+/* GPT-2's and Llama's choices for everything but the sizes, which are left 0. */
+model_config model_config_of_family(model_family family);
+
+/* STATUS_USAGE naming the value when a shape makes no sense (heads that do not divide, head_dim > 256, odd
+   head_dim with rope, sizes that overflow), or the family's files cannot express it and for_files is set. */
+status model_config_check(const model_config *config, int for_files, error *err);
+
+/* DIRECTORY/config.json of model types gpt2 and llama. Everything else (type, activation, a scaling of rope
+   ...) is refused by name: STATUS_DATA. n_vocab is set to vocab_size; the caller lowers it to the
+   tokenizer's. */
+status model_config_load(const char *directory, model_config *out, error *err);
+status model_config_save(const model_config *config, const char *directory, error *err);
+
+/* Two models can lend each other workspaces, or one be read as another's start. */
+int model_config_same_body(const model_config *a, const model_config *b);
+
+/* Floating-point operations of a training step per token: 6 N + attention, N the parameters of the products
+   (embeddings that are only looked up not counted), sequences of mean length `length`; rows: share of tokens
+   that are read by the language head. Forward alone is a third. */
+double model_flops_per_token(const model_config *config, double length, double rows);
+
+#endif
