@@ -154,6 +154,7 @@ struct config_ppo {
     int aggregate; /* enum config_aggregate */
     struct config_optimizer optimizer;
     float value_lr;
+    int value_schedule; /* enum config_schedule, with the policy's warm-up, flat and lr_final */
     float ema;          /* of the policy, per step; 0: off */
     float ptx_coef;     /* 0: off */
     config_strings ptx; /* pre-training files */
