@@ -65,10 +65,15 @@ static inline __m256i v_mask_half(int n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 static inline v16 v_load_n(const float *p, int n) {
+    if (n == LANES) return v_load(p);
     return V16(_mm256_maskload_ps(p, v_mask_half(n)),
                n > 8 ? _mm256_maskload_ps(p + 8, v_mask_half(n - 8)) : _mm256_setzero_ps());
 }
 static inline void v_store_n(float *p, v16 a, int n) {
+    if (n == LANES) {
+        v_store(p, a); /* a masked store is slow */
+        return;
+    }
     _mm256_maskstore_ps(p, v_mask_half(n), a.lo);
     if (n > 8) _mm256_maskstore_ps(p + 8, v_mask_half(n - 8), a.hi);
 }
@@ -145,11 +150,16 @@ static inline v16 v_iota(void) {
     return v_load(iota);
 }
 
-/* e^x for x <= 88; exactly 0 below -86.6 (so also for -inf), exactly 1 at 0. */
+/* The first n lanes of a; the others are zero. */
+static inline v16 v_keep(v16 a, int n) {
+    return n == LANES ? a : v_where_less(v_iota(), v_set((float)n), a, v_set(0));
+}
+
+/* e^x for x <= 88; exactly 0 below -86.6 (so also for -inf), exactly 1 at 0; NaN stays NaN. */
 static inline v16 v_exp(v16 x) {
     const v16 low = v_set(-86.6f),
               magic = v_set(12582912.0f); /* 1.5 x 2^23: rounds to an integer in the low bits */
-    v16 clamped = v_max(x, low);
+    v16 clamped = v_max(low, x);          /* the second operand where one is NaN */
     v16 shifted = v_fma(clamped, v_set(1.44269504f), magic);
     v16 n = v_sub(shifted, magic);
     v16 r = v_fma(n, v_set(-0.693359375f), clamped);

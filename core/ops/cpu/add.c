@@ -1,0 +1,48 @@
+/* The residual sum, with dropout by counter. */
+#include "core/ops/cpu/cpu.h"
+#include "core/ops/cpu/philox.h"
+#include "core/ops/cpu/threads.h"
+#include "core/ops/cpu/vec.h"
+
+enum { DROPOUT_WORK = 4 }; /* what an element's random number costs, in floats moved */
+
+/* out = a + b; a absent: b. */
+static void add_row(float *out, const float *a, const float *b, int n) {
+    FOR_LANES(n, i, k) {
+        v16 x = v_load_n(b + i, k);
+        v_store_n(out + i, a ? v_add(v_load_n(a + i, k), x) : x, k);
+    }
+}
+
+/* Element i of the row is number site * cols + i of its position's stream. */
+static void add_dropout_row(const struct op_add *o, int r) {
+    float uniform[PHILOX_NUMBERS], *out = o->out.data + r * o->out.ld;
+    const float *a = o->a.data ? o->a.data + r * o->a.ld : NULL, *b = o->b.data + r * o->b.ld;
+    v16 dropout = v_set(o->dropout), keep = v_set(1.0f - o->dropout), zero = v_set(0);
+    int64_t first = (int64_t)o->site * o->b.cols, end = first + o->b.cols;
+    for (int64_t base = first & ~(int64_t)3; base < end; base += PHILOX_NUMBERS) {
+        philox_uniform(o->key, o->sequence.data[r], (uint32_t)o->position.data[r], (uint32_t)(base / 4),
+                       uniform);
+        int64_t from = base > first ? base : first;
+        int64_t n = (base + PHILOX_NUMBERS < end ? base + PHILOX_NUMBERS : end) - from;
+        const float *u = uniform + (from - base);
+        FOR_LANES(n, j, k) {
+            int64_t i = from - first + j;
+            v16 kept = v_div(v_load_n(b + i, k), keep);
+            v16 x = v_where_less(v_load_n(u + j, k), dropout, zero, kept);
+            v_store_n(out + i, a ? v_add(v_load_n(a + i, k), x) : x, k);
+        }
+    }
+}
+
+void ISA_NAME(cpu_add)(device *dev, const struct op_add *o) {
+    int rows = o->b.rows, cols = o->b.cols;
+    int n_thread = threads_for(dev, (int64_t)rows * cols * (o->dropout > 0 ? DROPOUT_WORK : 2));
+    THREADS_FOR(n_thread, int, r, rows, 1) {
+        if (o->dropout > 0)
+            add_dropout_row(o, r);
+        else
+            add_row(o->out.data + r * o->out.ld, o->a.data ? o->a.data + r * o->a.ld : NULL,
+                    o->b.data + r * o->b.ld, cols);
+    }
+}

@@ -1,0 +1,82 @@
+/* Activations: GELU in its tanh form (Hendrycks and Gimpel 2016) and SwiGLU (Shazeer 2020). */
+#include "core/ops/cpu/cpu.h"
+#include "core/ops/cpu/threads.h"
+#include "core/ops/cpu/vec.h"
+
+enum { EXP_WORK = 4 }; /* what an element costs, in floats moved */
+
+/* 1 / (1 + exp(-x)); the exponent is held below overflow. */
+static inline v16 v_sigmoid(v16 x) {
+    v16 e = v_exp(v_min(v_set(80.0f), v_sub(v_set(0), x)));
+    return v_div(v_set(1), v_add(v_set(1), e));
+}
+
+/* gelu(x) = x / (1 + exp(-2u)) and -2u = x (GELU_LINEAR + GELU_CUBIC x^2). */
+#define GELU_LINEAR (-1.5957691216f) /* -2 sqrt(2 / pi) */
+#define GELU_CUBIC  (-0.0713548163f) /* 0.044715 of that */
+
+static inline v16 gelu_exponent(v16 x, v16 square) {
+    return v_mul(x, v_fma(square, v_set(GELU_CUBIC), v_set(GELU_LINEAR)));
+}
+
+static inline v16 gelu(v16 x) {
+    v16 e = v_exp(v_min(v_set(80.0f), gelu_exponent(x, v_mul(x, x))));
+    return v_div(x, v_add(v_set(1), e));
+}
+
+/* s + x s (1 - s) d(2u)/dx, s = 1 / (1 + exp(-2u)) */
+static inline v16 gelu_slope(v16 x) {
+    v16 square = v_mul(x, x), one = v_set(1);
+    v16 s = v_div(one, v_add(one, v_exp(v_min(v_set(80.0f), gelu_exponent(x, square)))));
+    v16 du = v_fma(square, v_set(-3 * GELU_CUBIC), v_set(-GELU_LINEAR));
+    return v_fma(v_mul(v_mul(x, s), v_sub(one, s)), du, s);
+}
+
+void ISA_NAME(cpu_gelu)(device *dev, const struct op_gelu *o) {
+    int n_thread = threads_for(dev, (int64_t)o->x.rows * o->x.cols * EXP_WORK);
+    THREADS_FOR(n_thread, int, r, o->x.rows, 1) {
+        const float *x = o->x.data + r * o->x.ld;
+        float *y = o->y.data + r * o->y.ld;
+        FOR_LANES(o->x.cols, i, k) v_store_n(y + i, gelu(v_load_n(x + i, k)), k);
+    }
+}
+
+void ISA_NAME(cpu_gelu_dx)(device *dev, const struct op_gelu_dx *o) {
+    int n_thread = threads_for(dev, (int64_t)o->x.rows * o->x.cols * EXP_WORK);
+    THREADS_FOR(n_thread, int, r, o->x.rows, 1) {
+        const float *x = o->x.data + r * o->x.ld, *dy = o->dy.data + r * o->dy.ld;
+        float *dx = o->dx.data + r * o->dx.ld;
+        FOR_LANES(o->x.cols, i, k)
+        v_store_n(dx + i, v_mul(v_load_n(dy + i, k), gelu_slope(v_load_n(x + i, k))), k);
+    }
+}
+
+void ISA_NAME(cpu_glu)(device *dev, const struct op_glu *o) {
+    int f = o->y.cols;
+    int n_thread = threads_for(dev, (int64_t)o->y.rows * f * EXP_WORK);
+    THREADS_FOR(n_thread, int, r, o->y.rows, 1) {
+        const float *gate = o->x.data + r * o->x.ld, *up = gate + f;
+        float *y = o->y.data + r * o->y.ld;
+        FOR_LANES(f, i, k) {
+            v16 g = v_load_n(gate + i, k);
+            v_store_n(y + i, v_mul(v_mul(g, v_sigmoid(g)), v_load_n(up + i, k)), k);
+        }
+    }
+}
+
+/* With s = sigmoid(gate):  dup = dy gate s,  dgate = dy up s (1 + gate (1 - s)). */
+void ISA_NAME(cpu_glu_dx)(device *dev, const struct op_glu_dx *o) {
+    int f = o->dy.cols;
+    int n_thread = threads_for(dev, (int64_t)o->dy.rows * f * EXP_WORK);
+    THREADS_FOR(n_thread, int, r, o->dy.rows, 1) {
+        const float *gate = o->x.data + r * o->x.ld, *up = gate + f, *dy = o->dy.data + r * o->dy.ld;
+        float *dgate = o->dx.data + r * o->dx.ld, *dup = dgate + f;
+        FOR_LANES(f, i, k) {
+            v16 g = v_load_n(gate + i, k), u = v_load_n(up + i, k), d = v_load_n(dy + i, k);
+            v16 s = v_sigmoid(g), one = v_set(1);
+            v16 slope = v_mul(s, v_fma(g, v_sub(one, s), one));
+            v_store_n(dgate + i, v_mul(v_mul(d, u), slope), k);
+            v_store_n(dup + i, v_mul(d, v_mul(g, s)), k);
+        }
+    }
+}
