@@ -117,8 +117,9 @@ void model_changed(model *m);
 status model_fold_reward_scale(model *m, error *err);
 
 /* Adds what model_init / model_load, workspace_create and kv_create will allocate. */
-status model_plan(const model_config *config, int trained, const char *owner, memory_plan *plan, error *err);
-status workspace_plan(const device *dev, const model_config *config, const limits *limits, const char *owner,
+status model_plan(device *dev, const model_config *config, int trained, const char *owner, memory_plan *plan,
+                  error *err);
+status workspace_plan(device *dev, const model_config *config, const limits *limits, const char *owner,
                       memory_plan *plan, error *err);
 status kv_plan(const model_config *config, const limits *limits, const char *owner, memory_plan *plan,
                error *err);

@@ -1,0 +1,211 @@
+/* Model directories: config.json and model.safetensors, by the family's table of names. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/file.h"
+#include "core/files/safetensors.h"
+#include "core/model/family.h"
+#include "core/model/internal.h"
+
+/* One of the family's tensors in this model: which parameter, which of its rows. */
+typedef struct placed {
+    char name[96];
+    const param *p;
+    int first, n; /* rows of the matrix; of a vector, elements */
+    int transposed;
+    int n_dim;
+    int64_t shape[2]; /* as stored */
+} placed;
+
+static const param *find_param(const model *m, const char *name) {
+    for (int i = 0; i < m->flat.n_param; i++)
+        if (strcmp(m->flat.param[i].name, name) == 0) return &m->flat.param[i];
+    return NULL;
+}
+
+/* The format comes from family.c's own tables. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+static int place_tensor(const model *m, const family_tensor *t, int layer, placed *out) {
+    char ours[64];
+    snprintf(out->name, sizeof out->name, t->theirs, layer);
+    snprintf(ours, sizeof ours, t->ours, layer);
+    out->p = find_param(m, ours);
+    if (!out->p) return 0;
+    int is_vector = out->p->rows == 1 && strcmp(ours, "score.weight") != 0;
+    family_part_rows(&m->config, t->part, is_vector ? out->p->cols : out->p->rows, &out->first, &out->n);
+    out->transposed = t->transposed;
+    out->n_dim = is_vector ? 1 : 2;
+    out->shape[0] = t->transposed ? out->p->cols : out->n;
+    out->shape[1] = t->transposed ? out->n : out->p->cols;
+    return 1;
+}
+#pragma GCC diagnostic pop
+
+/* All tensors of the model in the table's order, layers inside. *out is malloc'd. */
+static status place_all(const model *m, placed **out, int *n, error *err) {
+    int most = 0;
+    for (const family_tensor *t = family_tensors(m->config.family); t->theirs; t++) most += m->config.n_layer;
+    *n = 0;
+    *out = calloc((size_t)most, sizeof **out);
+    if (!*out) return error_memory(err, "a list of tensors");
+    for (const family_tensor *t = family_tensors(m->config.family); t->theirs; t++)
+        for (int l = 0; l < (strstr(t->theirs, "%d") ? m->config.n_layer : 1); l++)
+            if (place_tensor(m, t, l, &(*out)[*n])) (*n)++;
+    return STATUS_OK;
+}
+
+static int64_t placed_count(const placed *t) { return t->shape[0] * (t->n_dim == 2 ? t->shape[1] : 1); }
+
+/* Where the placed part of the parameter starts among the flat's floats. */
+static int64_t placed_offset(const placed *t) {
+    return t->p->offset + (t->n_dim == 1 ? t->first : (int64_t)t->first * t->p->cols);
+}
+
+static void transpose(const float *from, int rows, int cols, float *to) {
+    for (int r0 = 0; r0 < rows; r0 += 16)
+        for (int c = 0; c < cols; c++)
+            for (int r = r0; r < rows && r < r0 + 16; r++)
+                to[(size_t)c * (size_t)rows + (size_t)r] = from[(size_t)r * (size_t)cols + (size_t)c];
+}
+
+static int64_t largest(const placed *t, int n) {
+    int64_t most = 1;
+    for (int i = 0; i < n; i++)
+        if (placed_count(&t[i]) > most) most = placed_count(&t[i]);
+    return most;
+}
+
+/* ---- reading ---- */
+
+/* The name that the file uses: with or without the family's prefix. */
+static const char *stored_name(const model *m, const safetensors *file, const char *name) {
+    const char *prefix = family_prefix(m->config.family);
+    if (safetensors_find(file, name) || !prefix || strncmp(name, prefix, strlen(prefix)) != 0) return name;
+    const char *shorter = name + strlen(prefix);
+    return safetensors_find(file, shorter) ? shorter : name;
+}
+
+static int is_ignored(const model *m, const char *name) {
+    for (const char *const *tail = family_ignored(m->config.family); *tail; tail++) {
+        size_t n = strlen(name), k = strlen(*tail);
+        if (n >= k && strcmp(name + n - k, *tail) == 0) return 1;
+    }
+    /* Heads that the model was asked not to have, and the copy of a tied one. */
+    return strcmp(name, "lm_head.weight") == 0 || strncmp(name, "score.", 6) == 0;
+}
+
+static status refuse_unknown(const model *m, const safetensors *file, const placed *t, int n, error *err) {
+    for (int i = 0; i < safetensors_count(file); i++) {
+        const char *name = safetensors_entry(file, i)->name;
+        int known = is_ignored(m, name);
+        for (int j = 0; j < n && !known; j++) known = strcmp(stored_name(m, file, t[j].name), name) == 0;
+        if (!known)
+            return error_set(err, STATUS_DATA,
+                             "%s: tensor \"%s\" is none of this model's (a wrong config.json?)",
+                             safetensors_path(file), name);
+    }
+    return STATUS_OK;
+}
+
+static status load_tensor(model *m, const safetensors *file, const placed *t, float *stored, float *ours,
+                          error *err) {
+    TRY(safetensors_copy_f32(file, stored_name(m, file, t->name), t->n_dim, t->shape, stored, err));
+    if (t->transposed) transpose(stored, (int)t->shape[0], (int)t->shape[1], ours);
+    m->dev->ops->upload(m->dev, m->flat.master + placed_offset(t), t->transposed ? ours : stored,
+                        sizeof(float) * (size_t)placed_count(t));
+    return m->dev->ops->sync(m->dev, err);
+}
+
+/* A score head may be missing: it has been drawn. */
+static int may_lack(const placed *t) { return strncmp(t->name, "score.", 6) == 0; }
+
+static status load_tensors(model *m, const safetensors *file, error *err) {
+    placed *t;
+    int n;
+    TRY(place_all(m, &t, &n, err));
+    size_t most = (size_t)largest(t, n);
+    float *stored = malloc(2 * most * sizeof *stored);
+    status s = stored ? refuse_unknown(m, file, t, n, err) : error_memory(err, "a tensor");
+    for (int i = 0; i < n && s == STATUS_OK; i++)
+        if (!may_lack(&t[i]) || safetensors_find(file, t[i].name))
+            s = load_tensor(m, file, &t[i], stored, stored + most, err);
+    free(stored);
+    free(t);
+    return s;
+}
+
+status model_load(device *dev, const char *directory, const model_options *o, model **out, error *err) {
+    *out = NULL;
+    model_config config;
+    TRY(model_config_load(directory, &config, err));
+    if (o->language_head >= 0) config.language_head = o->language_head;
+    if (o->n_score >= 0) config.n_score = o->n_score;
+    if (o->score_bias >= 0) config.score_bias = o->score_bias;
+    if (o->n_vocab > config.vocab_size)
+        return error_set(err, STATUS_DATA, "%s: the tokenizer has ids up to %d, the model %d", directory,
+                         o->n_vocab - 1, config.vocab_size);
+    if (o->n_vocab > 0) config.n_vocab = o->n_vocab;
+    safetensors *file;
+    TRY(safetensors_open(directory, &file, err));
+    status s = model_make(dev, &config, o->trained, out, err);
+    if (s == STATUS_OK && config.n_score)
+        s = model_draw_params(*out, (*out)->flat.n_param - 1 - config.score_bias, o->seed, err);
+    if (s == STATUS_OK) s = load_tensors(*out, file, err);
+    safetensors_close(file);
+    if (s != STATUS_OK) {
+        model_free(*out);
+        *out = NULL;
+        return s;
+    }
+    model_changed(*out);
+    return STATUS_OK;
+}
+
+/* ---- writing ---- */
+
+static status save_tensor(const model *m, const float *parameters, const placed *t, int index,
+                          safetensors_writer *w, float *ours, float *stored, error *err) {
+    size_t bytes = sizeof(float) * (size_t)placed_count(t);
+    TRY(m->dev->ops->download(m->dev, ours, parameters + placed_offset(t), bytes, err));
+    if (t->transposed) transpose(ours, (int)t->shape[1], (int)t->shape[0], stored);
+    safetensors_put(w, index, t->transposed ? stored : ours, bytes);
+    return STATUS_OK;
+}
+
+static status save_tensors(const model *m, const float *parameters, const char *path, error *err) {
+    placed *t;
+    int n;
+    TRY(place_all(m, &t, &n, err));
+    size_t most = (size_t)largest(t, n);
+    float *ours = malloc(2 * most * sizeof *ours);
+    tensor_entry *entry = calloc((size_t)n, sizeof *entry);
+    safetensors_writer *w = NULL;
+    status s = ours && entry ? STATUS_OK : error_memory(err, "a tensor");
+    for (int i = 0; i < n && s == STATUS_OK; i++)
+        entry[i] = (tensor_entry){.name = t[i].name,
+                                  .dtype = DTYPE_F32,
+                                  .n_dim = t[i].n_dim,
+                                  .shape = {t[i].shape[0], t[i].shape[1]}};
+    if (s == STATUS_OK) s = safetensors_begin(path, entry, n, &w, err);
+    for (int i = 0; i < n && s == STATUS_OK; i++)
+        s = save_tensor(m, parameters, &t[i], i, w, ours, ours + most, err);
+    if (s == STATUS_OK)
+        s = safetensors_commit(w, err);
+    else
+        safetensors_abandon(w);
+    free(entry);
+    free(ours);
+    free(t);
+    return s;
+}
+
+status model_save(const model *m, const float *parameters, const char *directory, error *err) {
+    char *path = path_join(directory, "model.safetensors");
+    status s = path ? path_make_directories(directory, err) : error_memory(err, "a path");
+    if (s == STATUS_OK) s = model_config_save(&m->config, directory, err);
+    if (s == STATUS_OK) s = save_tensors(m, parameters ? parameters : m->flat.master, path, err);
+    free(path);
+    return s;
+}

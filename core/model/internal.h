@@ -1,0 +1,126 @@
+/* core/model/internal: what a model, a workspace and a cache are made of. For core/model alone. */
+#ifndef RLHF_MODEL_INTERNAL_H
+#define RLHF_MODEL_INTERNAL_H
+
+#include "core/base/arena.h"
+#include "core/model/model.h"
+
+/* One block's parameters. Absent ones have data NULL. qkv rows are [q | k | v], up rows are [gate | up] with
+ * SwiGLU. */
+typedef struct layer_params {
+    vec norm1_gain, norm1_bias, norm2_gain, norm2_bias;
+    weight qkv, out, up, down;
+    vec qkv_bias, out_bias, up_bias, down_bias;
+} layer_params;
+
+struct model {
+    device *dev;
+    model_config config;
+    flat flat;
+    param *params;
+    int trained;
+    uint64_t version; /* counts model_changed */
+    void *memory;     /* everything below lies in it */
+    mat token_table, position_table;
+    weight head; /* packs of the language head; w is token_table when tied */
+    layer_params *layer;
+    vec norm_gain, norm_bias, score, score_bias;
+    mat cosine, sine; /* rope, [context, head_dim / 2] */
+};
+
+/* Activations of one block that backward needs, in the order they are made. */
+typedef struct layer_saved {
+    mat norm1, qkv, att, lse, mid, norm2, up, act; /* mid: after the attention's residual */
+    vec mean1, rstd1, mean2, rstd2;
+} layer_saved;
+
+struct workspace {
+    device *dev;
+    model_config config;
+    limits limits;
+    void *memory;
+    /* device */
+    ivec token, position, start, slot, cached, order, position_order, row_pos, row_target, row_position,
+        sampled;
+    lvec sequence, row_sequence;
+    mat *x; /* [n_layer + 1] states between blocks; without backward the entries alternate between two */
+    layer_saved *saved; /* [n_layer]; all the same memory when they are recomputed or not kept */
+    mat branch;         /* a block's output before its residual */
+    mat row_x, hidden;  /* [n_row, d] gathered states and their final norm */
+    vec row_mean, row_rstd, logprob, entropy, lse, score;
+    vec dlogprob, dentropy, dscore; /* backward only, as all that follows */
+    mat dx, dn, dqkv, datt, dup, dact, dhidden, drow;
+    vec scratch;
+    /* host */
+    void *host;
+    int32_t *h_token, *h_position, *h_start, *h_slot, *h_cached, *h_order, *h_position_order, *h_row_pos,
+        *h_row_target, *h_row_position, *h_count;
+    uint64_t *h_sequence, *h_row_sequence;
+    /* the forward that it holds */
+    const model *owner; /* NULL: none */
+    uint64_t version;
+    batch b; /* counts only; its pointers are the host copies above */
+    forward_options options;
+    int max_len, has_targets, has_lse, extended;
+};
+
+typedef struct kv_slot {
+    int open, n_page, length, max_len;
+    uint64_t seq_id;
+} kv_slot;
+
+struct kv_cache {
+    device *dev;
+    model_config config;
+    int n_slot, n_page, table_width, n_free;
+    void *memory, *host;
+    mat *pages; /* [n_layer] of [n_page, 2 n_kv_head head_dim KV_PAGE] */
+    ivec page_table;
+    int32_t *h_table;   /* [n_slot, table_width] */
+    int32_t *uses;      /* [n_page] slots that hold the page */
+    int32_t *free_page; /* [n_free] a stack */
+    kv_slot *slot;
+    int table_changed;
+};
+
+static inline int model_qkv_width(const model_config *c) {
+    return (c->n_head + 2 * c->n_kv_head) * c->head_dim;
+}
+static inline int model_up_width(const model_config *c) {
+    return c->activation == ACTIVATION_SWIGLU ? 2 * c->d_ff : c->d_ff;
+}
+static inline struct attention_shape model_attention_shape(const model_config *c) {
+    return (struct attention_shape){c->n_head, c->n_kv_head, c->head_dim,
+                                    1.0f / __builtin_sqrtf((float)c->head_dim)};
+}
+/* A parameter's gradient lies where the parameter does. */
+static inline vec model_vec_grad(const model *m, vec p) {
+    return p.data ? (vec){m->flat.grad + (p.data - m->flat.master), p.n} : p;
+}
+static inline mat model_mat_grad(const model *m, mat p) {
+    return p.data ? (mat){m->flat.grad + (p.data - m->flat.master), p.rows, p.cols, p.ld} : p;
+}
+
+/* model.c: a model with memory and no values; then values for parameters [first, n_param). */
+status model_make(device *dev, const model_config *config, int trained, model **out, error *err);
+status model_draw_params(model *m, int first, uint64_t seed, error *err);
+/* params.c: the list of parameters and their offsets; model->params is made, the pointers are bound to
+ * flat.master. */
+status model_list_params(model *m, error *err);
+void model_bind_params(model *m);
+/* forward.c: one block from x_in to x_out, filling saved; kv NULL: each sequence from position 0. */
+void model_layer_forward(const model *m, workspace *ws, int l, mat x_in, const layer_saved *saved, mat x_out,
+                         const kv_cache *kv);
+layer_saved layer_saved_rows(const layer_saved *saved, int n_token);
+/* workspace.c: takes over the batch: checks it, copies it, uploads it. cached: tokens that slots hold
+ * already, or NULL. */
+status workspace_take_batch(const model *m, workspace *ws, const batch *b, const int32_t *slot,
+                            const int32_t *cached, error *err);
+
+/* kv.c: checks that the slots have room, tells what they hold, uploads a changed page table; then counts the
+ * tokens in. */
+status kv_begin_extend(kv_cache *kv, const batch *b, const int32_t *slot, int32_t *cached, int max_seq,
+                       error *err);
+void kv_end_extend(kv_cache *kv, const batch *b, const int32_t *slot);
+
+#endif
