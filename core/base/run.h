@@ -11,6 +11,7 @@
 #include "core/base/config.h"
 #include "core/base/error.h"
 #include "core/base/lineage.h"
+#include "core/base/log.h"
 
 typedef struct run run;
 
@@ -42,6 +43,7 @@ status run_open(const run_options *options, run **out, run_state *state, error *
 void run_close(run *r);
 
 const char *run_directory(const run *r);
+logger *run_log(run *r); /* writes to stderr and log.txt */
 /* "DIRECTORY/NAME", owned by the run until it is closed. NULL when out of memory. */
 const char *run_path(run *r, const char *name);
 lineage *run_lineage(run *r); /* add artifacts here; written at each checkpoint and at the end */
@@ -53,9 +55,10 @@ status run_timing(run *r, const buffer *line, error *err);
 
 /* A checkpoint in three acts: begin returns a fresh temporary directory (owned by the run) for the caller's
    files; commit adds state.json (step and the length of metrics.jsonl), syncs, renames it to
-   checkpoints/step-000037, replaces `latest`, and removes checkpoints beyond keep_checkpoints; abandon
-   removes it. */
-status run_checkpoint_begin(run *r, int64_t step, const char **directory, error *err);
+   checkpoints/step-000037, replaces `latest`, and removes all but the newest keep_checkpoints; abandon
+   removes it. stopped: made because a signal came, at a step where an undisturbed run makes none: it is not
+   counted among those kept, and removed by the next one, so that both runs end with the same directory. */
+status run_checkpoint_begin(run *r, int64_t step, bool stopped, const char **directory, error *err);
 status run_checkpoint_commit(run *r, error *err);
 void run_checkpoint_abandon(run *r);
 /* The checkpoint to go on from: its directory and step; NULL when there is none. */
