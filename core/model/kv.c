@@ -139,6 +139,11 @@ void kv_close(kv_cache *kv, int slot) {
     kv->slot[slot].open = 0;
 }
 
+void kv_clear(kv_cache *kv) {
+    for (int s = 0; s < kv->n_slot; s++)
+        if (kv->slot[s].open) kv_close(kv, s);
+}
+
 int kv_length(const kv_cache *kv, int slot) { return kv->slot[slot].length; }
 
 int kv_free_slots(const kv_cache *kv) {

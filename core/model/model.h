@@ -149,6 +149,7 @@ int kv_open(kv_cache *kv, uint64_t seq_id, int max_len);
 /* A slot that starts as slot's sequence: shares its full pages and copies the partial one; -1: short. */
 int kv_fork(kv_cache *kv, int slot, uint64_t seq_id, int max_len);
 void kv_close(kv_cache *kv, int slot);
+void kv_clear(kv_cache *kv); /* closes all slots */
 int kv_length(const kv_cache *kv, int slot);
 int kv_free_slots(const kv_cache *kv);
 int kv_free_pages(const kv_cache *kv);
