@@ -53,7 +53,7 @@ typedef struct store_prompt {
 } store_prompt;
 
 /* Adds a prompt, or finds it. The first to come fixes the split of all prompts with the same opening turn;
-   *differs (may be NULL) tells that the given split is another than that. */
+ *differs (may be NULL) tells that the given split is another than that. */
 status store_add_prompt(store *s, const store_prompt *p, int64_t *id, bool *differs, error *err);
 
 /* Opening an open round again is nothing; a closed round stays closed (STATUS_DATA). round >= 1; round 0, for
