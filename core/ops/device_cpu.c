@@ -72,7 +72,3 @@ status device_open_cpu(int threads, device **out, error *err) {
     *out = &made->base;
     return STATUS_OK;
 }
-
-void device_close(device *dev) {
-    if (dev) dev->ops->close(dev);
-}

@@ -38,9 +38,6 @@ int64_t ISA_NAME(cpu_attention_scratch)(int n_thread, int max_len, int head_dim,
    pool's threads have modes of their own. */
 static inline void flush_denormals(void) { _mm_setcsr(_mm_getcsr() | 0x8040u); }
 
-/* Threads worth waking for so many multiplications or copied floats. Never changes a result. */
-static inline int cpu_threads(const device *dev, int64_t work) { return work < 16384 ? 1 : dev->n_thread; }
-
 static inline int64_t round_up(int64_t n, int64_t multiple) {
     return (n + multiple - 1) / multiple * multiple;
 }

@@ -1,0 +1,215 @@
+#include "core/ops/cpu/gemm.h"
+
+#include <string.h>
+
+#include "core/ops/cpu/threads.h"
+
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+enum {
+    STREAM_AHEAD = 8192, /* bytes that a single pass fetches ahead of itself */
+    FETCH_STEPS = 4      /* a pass fetches 0, 64, 128 or 256 bytes a step of depth */
+};
+
+/* Vectors of 16 across a tile. AVX-512 holds 6 x 64 sums. AVX2 holds 6 x 16, so it walks a panel in slices,
+   wider ones for fewer rows. */
+#ifdef ISA_avx512
+enum { ACROSS_1 = 4, ACROSS_2 = 4, ACROSS_3 = 4, ACROSS_4 = 4, ACROSS_5 = 4, ACROSS_6 = 4, ACROSS_MOST = 4 };
+#else
+enum { ACROSS_1 = 4, ACROSS_2 = 2, ACROSS_3 = 1, ACROSS_4 = 1, ACROSS_5 = 1, ACROSS_6 = 1, ACROSS_MOST = 4 };
+#endif
+
+/* What a register tile reads and writes: the chain over depth, then prior + chain + bias + add. */
+struct tile {
+    const float *a, *b, *prior, *bias, *add;
+    float *out;
+    int64_t ld_a, ld_prior, ld_add, ld_out, depth;
+    const char *fetch; /* memory that a later pass reads */
+};
+
+/* All but the pointers are constants at each call, so the loops unroll and the sums stay in registers. */
+ALWAYS_INLINE void tile_run(const struct tile *t, const int rows, const int across, const int fetch) {
+    v16 sum[TILE_ROWS][ACROSS_MOST];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < across; j++) sum[r][j] = v_set(0);
+    const float *a = t->a, *b = t->b;
+    const char *ahead = t->fetch;
+    int64_t ld_a = t->ld_a;
+    for (int64_t k = 0; k < t->depth; k++, a++, b += PANEL, ahead += fetch) {
+        UNROLL for (int z = 0; z < fetch; z += 64) _mm_prefetch(ahead + z, _MM_HINT_T1);
+        v16 column[ACROSS_MOST];
+        UNROLL for (int j = 0; j < across; j++) column[j] = v_load(b + j * LANES);
+        UNROLL for (int r = 0; r < rows; r++) {
+            v16 x = v_set(a[r * ld_a]);
+            UNROLL for (int j = 0; j < across; j++) sum[r][j] = v_fma(x, column[j], sum[r][j]);
+        }
+    }
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < across; j++) {
+        v16 y = sum[r][j];
+        if (t->prior) y = v_add(v_load(t->prior + r * t->ld_prior + j * LANES), y);
+        if (t->bias) y = v_add(y, v_load(t->bias + j * LANES));
+        if (t->add) y = v_add(y, v_load(t->add + r * t->ld_add + j * LANES));
+        v_store(t->out + r * t->ld_out + j * LANES, y);
+    }
+}
+
+typedef void tile_kernel(const struct tile *t);
+#define TILE(rows, fetch)                                                                                    \
+    static void tile_##rows##_##fetch(const struct tile *t) { tile_run(t, rows, ACROSS_##rows, fetch); }
+#define TILES(rows)    TILE(rows, 0) TILE(rows, 64) TILE(rows, 128) TILE(rows, 256)
+#define TILE_ROW(rows) tile_##rows##_0, tile_##rows##_64, tile_##rows##_128, tile_##rows##_256
+/* clang-format off */
+TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+static tile_kernel *const tiles[TILE_ROWS + 1][FETCH_STEPS] = {
+    {NULL}, {TILE_ROW(1)}, {TILE_ROW(2)}, {TILE_ROW(3)}, {TILE_ROW(4)}, {TILE_ROW(5)}, {TILE_ROW(6)}};
+/* clang-format on */
+
+/* Columns of a slice of a panel that is walked by tiles over so many rows. */
+static int slice_columns(int64_t rows) {
+    static const int across[TILE_ROWS + 1] = {0, ACROSS_1, ACROSS_2, ACROSS_3, ACROSS_4, ACROSS_5, ACROSS_6};
+    return LANES * across[rows < TILE_ROWS ? rows : TILE_ROWS];
+}
+
+/* How the passes over one block of a panel bring the next block into the second-level cache: together they
+   fetch its 256 bytes a step of depth. The first block of a walk is fetched by its own first pass. */
+struct fetch_plan {
+    int n_pass, own;
+};
+
+static int fetch_step(struct fetch_plan plan, int pass) {
+    int sharing = plan.n_pass - plan.own, turn = pass - plan.own;
+    if (turn < 0) return 3;
+    int step = sharing == 1 ? 3 : sharing < 4 ? 2 : 1, needed = step == 3 ? 1 : step == 2 ? 2 : 4;
+    return turn < needed ? step : 0;
+}
+
+/* One block of depth of one panel: `t` holds its first row and column; tiles of nearly equal height. */
+static void run_block(const struct tile *first, int64_t rows, struct fetch_plan plan) {
+    int64_t n_tile = (rows + TILE_ROWS - 1) / TILE_ROWS, height = rows / n_tile, taller = rows % n_tile;
+    int slice = slice_columns(rows), pass = 0;
+    const char *next = (const char *)(first->b + first->depth * PANEL);
+    for (int column = 0; column < PANEL; column += slice) {
+        struct tile t = *first;
+        t.b += column, t.out += column;
+        if (t.prior) t.prior += column;
+        if (t.bias) t.bias += column;
+        if (t.add) t.add += column;
+        for (int64_t i = 0; i < n_tile; i++, pass++) {
+            int64_t r = height + (i < taller);
+            int step = fetch_step(plan, pass), bytes = step == 0 ? 0 : 32 << step;
+            int streams = pass < plan.own || plan.n_pass == 1;
+            t.fetch = streams ? (const char *)first->b + STREAM_AHEAD : next;
+            if (!streams) next += bytes * t.depth;
+            tiles[r][step](&t);
+            t.a += r * t.ld_a, t.out += r * t.ld_out;
+            if (t.prior) t.prior += r * t.ld_prior;
+            if (t.add) t.add += r * t.ld_add;
+        }
+    }
+}
+
+/* The last panel, where it is narrower than 64 columns: from the full sums to the columns that exist. */
+static void finish_columns(const struct product *p, const float *sum, int64_t row, int64_t column,
+                           int64_t rows) {
+    for (int64_t r = 0; r < rows; r++, sum += PANEL) {
+        FOR_LANES(p->cols - column, i, k) {
+            v16 y = v_load_n(sum + i, (int)k);
+            if (p->bias) y = v_add(y, v_load_n(p->bias + column + i, (int)k));
+            if (p->add) y = v_add(y, v_load_n(p->add + (row + r) * p->ld_add + column + i, (int)k));
+            v_store_n(p->out + (row + r) * p->ld_out + column + i, y, (int)k);
+        }
+    }
+}
+
+void ISA_NAME(cpu_product_part)(const struct product *p, int64_t first_row, int64_t end_row,
+                                int64_t first_panel, int64_t end_panel) {
+    float sum[BLOCK_ROWS * PANEL] __attribute__((aligned(64)));
+    int64_t rows = end_row - first_row;
+    int n_pass = (int)((rows + TILE_ROWS - 1) / TILE_ROWS) * PANEL / slice_columns(rows);
+    for (int64_t panel = first_panel; panel < end_panel; panel++) {
+        int64_t column = panel * PANEL, at = first_row * p->ld_out + column;
+        int whole = p->cols - column >= PANEL;
+        const float *prior = p->prior ? p->prior + first_row * p->ld_prior + column : NULL;
+        int64_t ld_prior = p->ld_prior;
+        if (prior && !whole) {
+            for (int64_t r = 0; r < rows; r++)
+                memcpy(sum + r * PANEL, prior + r * ld_prior, (size_t)(p->cols - column) * sizeof *sum);
+            prior = sum, ld_prior = PANEL;
+        }
+        for (int64_t k = 0; k < p->depth; k += p->block) {
+            struct tile t = {.a = p->a + first_row * p->ld_a + k,
+                             .b = p->panels + panel * p->panel_stride + k * PANEL,
+                             .prior = prior,
+                             .out = sum,
+                             .ld_a = p->ld_a,
+                             .ld_prior = ld_prior,
+                             .ld_out = PANEL,
+                             .depth = min_of(p->block, p->depth - k)};
+            if (whole && k + p->block >= p->depth) {
+                t.out = p->out + at, t.ld_out = p->ld_out;
+                if (p->bias) t.bias = p->bias + column;
+                if (p->add) t.add = p->add + first_row * p->ld_add + column, t.ld_add = p->ld_add;
+            }
+            run_block(&t, rows, (struct fetch_plan){n_pass, n_pass > 1 && panel == first_panel && k == 0});
+            prior = sum, ld_prior = PANEL;
+        }
+        if (!whole) finish_columns(p, sum, first_row, column, rows);
+    }
+}
+
+/* Many rows are split among threads by blocks of rows, few by panels. */
+void ISA_NAME(cpu_product)(const device *dev, const struct product *p) {
+    if (p->rows <= 0 || p->cols <= 0) return;
+    int n_thread = threads_for(dev, p->rows * p->cols * p->depth / 16);
+    int64_t n_panel = (p->cols + PANEL - 1) / PANEL, n_block = (p->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    int64_t height = min_of(BLOCK_ROWS, round_up((p->rows + n_block - 1) / n_block, TILE_ROWS));
+    int64_t n_group = n_thread == 1 ? 1 : min_of(n_panel, (4 * n_thread + n_block - 1) / n_block);
+    int64_t width = (n_panel + n_group - 1) / n_group;
+    n_group = (n_panel + width - 1) / width;
+#pragma omp parallel for num_threads(n_thread) schedule(dynamic) if (n_thread > 1)
+    for (int64_t i = 0; i < n_block * n_group; i++) {
+        flush_denormals();
+        int64_t row = i / n_group * height, panel = i % n_group * width;
+        if (row >= p->rows) continue;
+        ISA_NAME(cpu_product_part)
+        (p, row, min_of(row + height, p->rows), panel, min_of(panel + width, n_panel));
+    }
+}
+
+/* ---- transposition in squares of 8 ---- */
+
+static void transpose_8(const float *from, int64_t ld_from, float *to, int64_t ld_to) {
+    __m256 row[8], pair[8], four[8];
+    UNROLL for (int i = 0; i < 8; i++) row[i] = _mm256_loadu_ps(from + i * ld_from);
+    UNROLL for (int i = 0; i < 8; i += 2) {
+        pair[i] = _mm256_unpacklo_ps(row[i], row[i + 1]);
+        pair[i + 1] = _mm256_unpackhi_ps(row[i], row[i + 1]);
+    }
+    UNROLL for (int i = 0; i < 8; i += 4) {
+        four[i] = _mm256_shuffle_ps(pair[i], pair[i + 2], 0x44);
+        four[i + 1] = _mm256_shuffle_ps(pair[i], pair[i + 2], 0xee);
+        four[i + 2] = _mm256_shuffle_ps(pair[i + 1], pair[i + 3], 0x44);
+        four[i + 3] = _mm256_shuffle_ps(pair[i + 1], pair[i + 3], 0xee);
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(to + i * ld_to, _mm256_permute2f128_ps(four[i], four[i + 4], 0x20));
+        _mm256_storeu_ps(to + (i + 4) * ld_to, _mm256_permute2f128_ps(four[i], four[i + 4], 0x31));
+    }
+}
+
+void ISA_NAME(cpu_transpose)(const float *from, int64_t ld_from, int64_t rows, int64_t cols, float *to,
+                             int64_t ld_to) {
+    int64_t whole_rows = rows / 8 * 8, whole_cols = cols / 8 * 8;
+    /* A cache line of each source row is used up before the next. */
+    for (int64_t c = 0; c < whole_cols; c += LANES)
+        for (int64_t r = 0; r < whole_rows; r += 8)
+            for (int64_t half = c; half < min_of(c + LANES, whole_cols); half += 8)
+                transpose_8(from + r * ld_from + half, ld_from, to + half * ld_to + r, ld_to);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = r < whole_rows ? whole_cols : 0; c < cols; c++)
+            to[c * ld_to + r] = from[r * ld_from + c];
+}

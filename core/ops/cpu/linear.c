@@ -1,0 +1,157 @@
+/* The linear map, its two gradients, and the packs that they read. */
+#include <omp.h>
+#include <string.h>
+
+#include "core/ops/cpu/gemm.h"
+#include "core/ops/cpu/threads.h"
+
+enum {
+    DW_CHUNK = 4 * ROW_BLOCK, /* rows of x packed at a time */
+    DW_LD =
+        ROW_BLOCK + LANES /* of dy's transpose: not a multiple of a page, so that its rows do not collide */
+};
+
+/* ---- packs: forward [n / 64][k][64] of w^T, backward [k / 64][n][64] of w ---- */
+
+int64_t ISA_NAME(cpu_forward_pack)(const device *dev, int n, int k) {
+    (void)dev;
+    return round_up(n, PANEL) * k;
+}
+
+int64_t ISA_NAME(cpu_backward_pack)(const device *dev, int n, int k) {
+    (void)dev;
+    return round_up(k, PANEL) * n;
+}
+
+/* Rows of m as rows of panels [cols / 64][panel_stride / 64][64], zeros beyond its columns. */
+static void pack_rows(mat m, float *panels, int64_t panel_stride) {
+    for (int64_t c = 0; c < m.cols; c += PANEL, panels += panel_stride) {
+        int64_t width = min_of(PANEL, m.cols - c);
+        for (int64_t r = 0; r < m.rows; r++) {
+            float *to = panels + r * PANEL;
+            memcpy(to, m.data + r * m.ld + c, (size_t)width * sizeof(float));
+            if (width < PANEL) memset(to + width, 0, (size_t)(PANEL - width) * sizeof(float));
+        }
+    }
+}
+
+void ISA_NAME(cpu_weights_pack)(device *dev, const struct op_weights_pack *o) {
+    mat w = o->w.w;
+    int64_t k = w.cols, n_panel = (w.rows + PANEL - 1) / PANEL;
+    int n_thread = threads_for(dev, 3 * w.rows * k);
+#pragma omp parallel for num_threads(n_thread) schedule(dynamic) if (n_thread > 1)
+    for (int64_t p = 0; p < n_panel; p++) {
+        mat rows = mat_rows(w, (int)(p * PANEL), (int)min_of(PANEL, w.rows - p * PANEL));
+        float *to = o->w.forward.data + p * PANEL * k;
+        if (rows.rows < PANEL) memset(to, 0, (size_t)(PANEL * k) * sizeof(float));
+        ISA_NAME(cpu_transpose)(rows.data, rows.ld, rows.rows, k, to, PANEL);
+        if (o->w.backward.n > 0)
+            pack_rows(rows, o->w.backward.data + p * PANEL * PANEL, (int64_t)w.rows * PANEL);
+    }
+}
+
+/* ---- forward and the gradient of x ---- */
+
+void ISA_NAME(cpu_linear)(device *dev, const struct op_linear *o) {
+    struct product p = {.out = o->y.data,
+                        .ld_out = o->y.ld,
+                        .a = o->x.data,
+                        .ld_a = o->x.ld,
+                        .panels = o->w.forward.data,
+                        .panel_stride = (int64_t)PANEL * o->w.w.cols,
+                        .bias = o->bias.data,
+                        .add = o->add.data,
+                        .ld_add = o->add.ld,
+                        .rows = o->y.rows,
+                        .cols = o->y.cols,
+                        .depth = o->x.cols,
+                        .block = product_block(o->x.cols)};
+    ISA_NAME(cpu_product)(dev, &p);
+}
+
+void ISA_NAME(cpu_linear_dx)(device *dev, const struct op_linear_dx *o) {
+    struct product p = {.out = o->dx.data,
+                        .ld_out = o->dx.ld,
+                        .a = o->dy.data,
+                        .ld_a = o->dy.ld,
+                        .panels = o->w.backward.data,
+                        .panel_stride = (int64_t)PANEL * o->w.w.rows,
+                        .rows = o->dx.rows,
+                        .cols = o->dx.cols,
+                        .depth = o->dy.cols,
+                        .block = product_block(o->dy.cols)};
+    ISA_NAME(cpu_product)(dev, &p);
+}
+
+/* ---- the gradient of w ---- */
+
+/* Scratch: x packed [cols / 64][at most DW_CHUNK][64], then a transposed piece of dy for each thread. */
+static int64_t packed_x_size(int64_t rows, int64_t cols) {
+    return round_up(cols, PANEL) * min_of(rows, DW_CHUNK);
+}
+
+int64_t ISA_NAME(cpu_linear_dw_scratch)(int n_thread, int max_token, int max_cols) {
+    return packed_x_size(max_token, max_cols) + (int64_t)n_thread * BLOCK_ROWS * DW_LD;
+}
+
+/* db[c] += the chain over the block's rows, for the columns of dy. */
+static void add_column_sums(mat dy, float *db) {
+    FOR_LANES(dy.cols, c, n) {
+        v16 sum = v_set(0);
+        for (int64_t r = 0; r < dy.rows; r++) sum = v_add(sum, v_load_n(dy.data + r * dy.ld + c, (int)n));
+        v_store_n(db + c, v_add(v_load_n(db + c, (int)n), sum), (int)n);
+    }
+}
+
+/* Rows [first, first + count) of dw from one chunk of at most DW_CHUNK rows of dy, block after block. */
+static void add_dw_rows(const struct op_linear_dw *o, mat dy, const float *packed_x, int64_t first,
+                        int64_t count, float *transposed) {
+    float *dw = o->dw.data + first * o->dw.ld;
+    for (int64_t r = 0; r < dy.rows; r += ROW_BLOCK) {
+        int64_t rows = min_of(ROW_BLOCK, dy.rows - r);
+        mat piece = mat_columns(mat_rows(dy, (int)r, (int)rows), (int)first, (int)count);
+        if (o->db.data) add_column_sums(piece, o->db.data + first);
+        ISA_NAME(cpu_transpose)(piece.data, piece.ld, rows, count, transposed, DW_LD);
+        struct product p = {.out = dw,
+                            .ld_out = o->dw.ld,
+                            .prior = dw,
+                            .ld_prior = o->dw.ld,
+                            .a = transposed,
+                            .ld_a = DW_LD,
+                            .panels = packed_x + r * PANEL,
+                            .panel_stride = dy.rows * (int64_t)PANEL,
+                            .rows = count,
+                            .cols = o->dw.cols,
+                            .depth = rows,
+                            .block = ROW_BLOCK};
+        ISA_NAME(cpu_product_part)(&p, 0, count, 0, (p.cols + PANEL - 1) / PANEL);
+    }
+}
+
+void ISA_NAME(cpu_linear_dw)(device *dev, const struct op_linear_dw *o) {
+    int64_t n = o->dw.rows, n_panel = (o->dw.cols + PANEL - 1) / PANEL;
+    int n_thread = threads_for(dev, o->dy.rows * n * o->dw.cols / 16);
+    int64_t height =
+        n_thread == 1 ? BLOCK_ROWS : round_up((n + 2 * n_thread - 1) / (2 * n_thread), TILE_ROWS);
+    height = min_of(height, BLOCK_ROWS);
+    int64_t n_item = (n + height - 1) / height;
+    float *packed_x = o->scratch.data;
+    for (int64_t row = 0; row < o->dy.rows; row += DW_CHUNK) {
+        int64_t rows = min_of(DW_CHUNK, o->dy.rows - row);
+        mat dy = mat_rows(o->dy, (int)row, (int)rows), x = mat_rows(o->x, (int)row, (int)rows);
+        float *transposed = packed_x + packed_x_size(rows, x.cols);
+#pragma omp parallel num_threads(n_thread) if (n_thread > 1)
+        {
+            flush_denormals();
+            float *mine = transposed + (int64_t)omp_get_thread_num() * BLOCK_ROWS * DW_LD;
+#pragma omp for schedule(static)
+            for (int64_t p = 0; p < n_panel; p++) {
+                mat columns = mat_columns(x, (int)(p * PANEL), (int)min_of(PANEL, x.cols - p * PANEL));
+                pack_rows(columns, packed_x + p * rows * PANEL, rows * PANEL);
+            }
+#pragma omp for schedule(dynamic)
+            for (int64_t i = 0; i < n_item; i++)
+                add_dw_rows(o, dy, packed_x, i * height, min_of(height, n - i * height), mine);
+        }
+    }
+}
