@@ -212,15 +212,18 @@ mat harness_mat_of(harness *h, int rows, int cols, const float *values) {
     return m;
 }
 
-mat harness_mat(harness *h, int rows, int cols) {
+mat harness_mat_scaled(harness *h, int rows, int cols, float scale) {
     size_t n = (size_t)rows * (size_t)cols;
     float *values = malloc(n * sizeof *values + 1);
     assert_non_null(values);
     random_normal(harness_key(h), n, values);
+    for (size_t i = 0; i < n; i++) values[i] *= scale;
     mat m = harness_mat_of(h, rows, cols, values);
     free(values);
     return m;
 }
+
+mat harness_mat(harness *h, int rows, int cols) { return harness_mat_scaled(h, rows, cols, 1); }
 
 mat harness_output(harness *h, int rows, int cols) {
     mat m = ragged_shape(h, rows, cols);
@@ -236,6 +239,12 @@ vec harness_vec(harness *h, int64_t n) {
 
 vec harness_vec_output(harness *h, int64_t n) {
     return (vec){place(h, nan_floats(h, n), (size_t)n * sizeof(float)), n};
+}
+
+vec harness_vec_of(harness *h, int64_t n, const float *values) {
+    float *host = harness_memory(h, (size_t)n * sizeof *host);
+    memcpy(host, values, (size_t)n * sizeof *host);
+    return (vec){place(h, host, (size_t)n * sizeof *host), n};
 }
 
 ivec harness_ivec(harness *h, int64_t n, const int32_t *values) {
@@ -349,7 +358,7 @@ void harness_expect(harness *h, const char *what, mat got, wide want, double tol
         for (int c = 0; c < want.cols; c++) {
             double value = *value_at(want, r, c), magnitude = want.magnitude[(int64_t)r * want.cols + c];
             double difference = fabs(got.data[r * got.ld + c] - value);
-            if (!(difference <= tolerance * magnitude + 1e-36))
+            if (!(difference <= tolerance * magnitude + 1e-30))
                 harness_fail(h, "%s[%d, %d] of [%d, %d] is %.9g, not %.9g: off by %.2g of its terms' %.3g",
                              what, r, c, want.rows, want.cols, got.data[r * got.ld + c], value,
                              difference / magnitude, magnitude);

@@ -47,10 +47,12 @@ int harness_pick(harness *h, int n, const int *choices);
 random_key harness_key(harness *h);
 
 /* ---- operands: device memory with a host twin, released after the run ---- */
-mat harness_mat(harness *h, int rows, int cols);    /* standard normal values, ld >= cols */
+mat harness_mat(harness *h, int rows, int cols); /* standard normal values, ld >= cols */
+mat harness_mat_scaled(harness *h, int rows, int cols, float scale);
 vec harness_vec(harness *h, int64_t n);             /* the same */
 mat harness_output(harness *h, int rows, int cols); /* NaN */
 vec harness_vec_output(harness *h, int64_t n);
+vec harness_vec_of(harness *h, int64_t n, const float *values);
 mat harness_mat_of(harness *h, int rows, int cols, const float *values); /* given values, ld >= cols */
 ivec harness_ivec(harness *h, int64_t n, const int32_t *values);
 lvec harness_lvec(harness *h, int64_t n, const uint64_t *values);
@@ -78,7 +80,7 @@ ivec harness_read_ivec(harness *h, const char *what, ivec v);
 /* The twin becomes what the device holds, for a following op. */
 void harness_keep(harness *h, mat m);
 
-/* |got - want| <= tolerance x magnitude + 1e-36 (what is flushed to zero). Frees want. */
+/* |got - want| <= tolerance x magnitude + 1e-30 (what underflows). Frees want. */
 void harness_expect(harness *h, const char *what, mat got, wide want, double tolerance);
 void harness_expect_vec(harness *h, const char *what, vec got, wide want, double tolerance);
 
