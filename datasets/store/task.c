@@ -5,30 +5,6 @@
 #include "datasets/store/chat.h"
 #include "datasets/store/internal.h"
 
-static status id_list_push(store_ids *list, int64_t id, error *err) {
-    if (list->n == list->capacity) {
-        int64_t capacity = list->capacity ? 2 * list->capacity : 64;
-        int64_t *more = realloc(list->id, (size_t)capacity * sizeof *more);
-        if (!more) return error_memory(err, "a list of ids");
-        list->id = more;
-        list->capacity = capacity;
-    }
-    list->id[list->n++] = id;
-    return STATUS_OK;
-}
-
-status collect_ids(store *s, sqlite3_stmt *q, store_ids *out, error *err) {
-    bool row = true;
-    for (;;) {
-        TRY(sql_step(s, q, &row, err));
-        if (!row) return STATUS_OK;
-        status result = id_list_push(out, sqlite3_column_int64(q, 0), err);
-        if (result == STATUS_OK) continue;
-        sql_finish(q);
-        return result;
-    }
-}
-
 /* The prompt's n-th set of K different texts of the round; each text stands for its first answer. */
 static status choose_answers(store *s, const store_task_options *o, int64_t prompt, store_ids *out,
                              error *err) {
