@@ -9,8 +9,7 @@
 #include "core/text/tokenizer.h"
 
 /* plain: a text is its ids as they are; turns are "\n\nHuman: ...", "\n\nAssistant: ..." (as in Anthropic's
-   HH) and
-   "\n\nSystem: ..."; <|endoftext|> ends an answer.
+   HH) and "\n\nSystem: ..."; <|endoftext|> ends an answer.
 
    chatml: turns are <|im_start|>role\n...<|im_end|>, <|im_end|> ends an answer; a text is one user turn. The
    newline between turns belongs to the next one, so a sequence ends with its end token.
@@ -30,21 +29,22 @@ typedef struct prompt {
     int n_message;
 } prompt;
 
-/* By name; STATUS_USAGE with the list of names when there is none. Nothing is to be
-   freed. */
+/* By name; STATUS_USAGE with the list of names when there is none. Nothing is to be freed. */
 status template_find(const char *name, const chat_template **out, error *err);
 const char *template_name(const chat_template *t);
-/* The template a tokenizer asks for: its rlhf_template, or chatml when its chat_template contains
-   "<|im_start|>", or plain when it has no chat_template. name: that one instead, unless it is NULL or "auto".
-   Also checks that the tokenizer has the template's control tokens. STATUS_USAGE for a name, STATUS_DATA for
-   a tokenizer that does not fit. */
+/* The template that a tokenizer asks for: its rlhf_template, or chatml when its chat_template contains
+   "<|im_start|>", or plain when it has no chat_template. STATUS_USAGE for another chat_template. */
+status template_of(const tokenizer *tok, const chat_template **out, error *err);
+/* The template of that name, of the tokenizer when name is NULL or "auto". STATUS_DATA when the tokenizer
+   lacks the template's control tokens. */
 status template_choose(const char *name, const tokenizer *tok, const chat_template **out, error *err);
 
 /* The id of the token that ends an answer; -1 when the tokenizer has none. */
 int template_end_token(const chat_template *t, const tokenizer *tok);
 
-/* All three append to tokens. STATUS_DATA: a role that is none of the three, an empty prompt, an assistant's
-   last message in a prompt, no assistant's message in a chat; "message 2: ..." counts from 1. */
+/* The next three append to tokens. STATUS_DATA: a role that is none of the three, an empty prompt, a prompt
+   whose last message is the assistant's, a chat without an assistant's message; "message 2: ..." counts
+   from 1. */
 
 /* The prompt's ids, up to and including what makes the assistant answer. */
 status template_prompt(const chat_template *t, const tokenizer *tok, const prompt *p, ints *tokens,

@@ -16,6 +16,8 @@
 #define TOKEN_TURN_START  "<|im_start|>"
 #define TOKEN_TURN_END    "<|im_end|>"
 
+enum { TOKENIZER_MAX_VOCAB = 1 << 22 };
+
 typedef struct tokenizer tokenizer;
 
 /* path: a tokenizer.json, or a directory that holds one; a tokenizer_config.json beside it is read too. Taken
@@ -51,8 +53,8 @@ status tokenizer_save(const tokenizer *t, const char *chat_template, const char 
    STATUS_DATA: a byte without a token, a pattern that exceeds its match limit. */
 status tokenizer_encode(const tokenizer *t, const char *text, size_t len, ints *out, error *err);
 
-/* Appends the bytes of n ids. Special tokens are shown by name or left out. STATUS_DATA: an id that no token
- * has. */
+/* Appends the bytes of n ids. Special tokens are shown by name or left out. STATUS_DATA: an id that
+   no token has. */
 status tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, int show_special, buffer *out,
                         error *err);
 
@@ -60,13 +62,12 @@ int tokenizer_vocab(const tokenizer *t); /* largest id + 1: sampling and softmax
 /* The id of a special or other added token, or -1. */
 int tokenizer_special(const tokenizer *t, const char *name);
 int tokenizer_is_special(const tokenizer *t, int32_t id);
-/* The bytes of a token (of a special one: its name); NULL, *len 0 for an id that none has. They live as long
- * as t. */
+/* The bytes of a token (of a special one: its name); NULL, *len 0 for an id that none has. They live
+   as long as t. */
 const char *tokenizer_token_bytes(const tokenizer *t, int32_t id, size_t *len);
 /* SHA-256 of tokenizer.json: the file's bytes as read, and those that tokenizer_save writes. */
 hash tokenizer_hash(const tokenizer *t);
-/* tokenizer_config.json's "rlhf_template", NULL when there is none; its "chat_template" (Jinja), NULL when
- * there is none. */
+/* tokenizer_config.json's "rlhf_template" and "chat_template" (Jinja); NULL where it has none. */
 const char *tokenizer_template_name(const tokenizer *t);
 const char *tokenizer_chat_template(const tokenizer *t);
 

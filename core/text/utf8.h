@@ -1,0 +1,15 @@
+/* core/text/utf8: characters in and out of bytes (RFC 3629). */
+#ifndef RLHF_TEXT_UTF8_H
+#define RLHF_TEXT_UTF8_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/buffer.h"
+
+/* The character at text, len > 0, and its length in bytes; -1 (*step 1) when there is no valid one: overlong
+   forms, surrogates and what is above U+10FFFF are not. */
+int32_t utf8_read(const char *text, size_t len, size_t *step);
+void utf8_write(buffer *out, int32_t character);
+
+#endif
