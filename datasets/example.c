@@ -1,0 +1,186 @@
+#include "datasets/example.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/json.h"
+#include "datasets/store/chat.h"
+
+enum { MESSAGES_MAX = 1024 };
+
+status split_parse(const char *name, const char *place, split_kind *out, error *err) {
+    for (*out = SPLIT_TRAIN; *out <= SPLIT_TEST; (*out)++)
+        if (strcmp(name, split_name(*out)) == 0) return STATUS_OK;
+    return error_set(err, STATUS_DATA, "%s: split \"%s\" is none of train, valid, test", place, name);
+}
+
+const char *split_name(split_kind split) {
+    static const char *const name[] = {"any", "train", "valid", "test"};
+    return name[split];
+}
+
+static status split_of_body(int chat, const char *body, size_t len, const char *given, const char *place,
+                            split_kind *out, error *err) {
+    if (given) return split_parse(given, place, out, err);
+    hash opening;
+    TRY(prompt_opening(chat, body, len, &opening, err));
+    return split_parse(split_of_opening(&opening), place, out, err);
+}
+
+status split_of_prompt(const prompt_text *p, const char *given, const char *place, split_kind *out,
+                       error *err) {
+    const char *body = p->messages ? p->messages : p->text;
+    return split_of_body(p->messages != NULL, body, strlen(body), given, place, out, err);
+}
+
+/* ---- messages ---- */
+
+/* Fills list from a JSON array of {"role","content"}, with the system prompt in front where the chat has
+ * none. */
+static status read_messages(const data_options *o, const json_t *array, const char *place, message *list,
+                            int *n, error *err) {
+    size_t count = json_array_size(array), i;
+    const json_t *item;
+    *n = 0;
+    if (!json_is_array(array) || count == 0 || count >= MESSAGES_MAX)
+        return error_set(err, STATUS_DATA, "%s: \"messages\" must be 1 to %d messages", place,
+                         MESSAGES_MAX - 1);
+    const char *first = json_string_value(json_object_get(json_array_get(array, 0), "role"));
+    if (o->system && first && strcmp(first, "system") != 0) list[(*n)++] = (message){"system", o->system};
+    json_array_foreach(array, i, item) {
+        message *m = &list[(*n)++];
+        if (!json_is_object(item))
+            return error_set(err, STATUS_DATA, "%s: message %zu must be an object, not %s", place, i + 1,
+                             json_kind(item));
+        TRY(json_field_string(item, "role", place, &m->role, err));
+        TRY(json_field_string(item, "content", place, &m->content, err));
+    }
+    return STATUS_OK;
+}
+
+static status at_place(status s, const char *place, error *err) {
+    return s == STATUS_OK ? s : error_context(err, "%s", place);
+}
+
+static status text_prompt(const data_options *o, const char *text, const char *place, ints *tokens,
+                          error *err) {
+    /* A template that makes a turn of a text gives it the system prompt as well. */
+    message turns[2] = {{"system", o->system}, {"user", text}};
+    prompt p = {.text = text};
+    if (o->system && strcmp(template_name(o->chat), "plain") != 0)
+        p = (prompt){.messages = turns, .n_message = 2};
+    return at_place(template_prompt(o->chat, o->tok, &p, tokens, err), place, err);
+}
+
+status example_prompt_json(const data_options *o, const json_t *value, const char *place, ints *tokens,
+                           error *err) {
+    if (json_is_string(value)) return text_prompt(o, json_string_value(value), place, tokens, err);
+    message list[MESSAGES_MAX + 1];
+    prompt p = {.messages = list};
+    TRY(read_messages(o, value, place, list, &p.n_message, err));
+    return at_place(template_prompt(o->chat, o->tok, &p, tokens, err), place, err);
+}
+
+status example_prompt(const data_options *o, const prompt_text *p, const char *place, ints *tokens,
+                      error *err) {
+    if (p->text) return text_prompt(o, p->text, place, tokens, err);
+    json_t *messages;
+    TRY(parse_json(p->messages, strlen(p->messages), place, &messages, err));
+    status s = example_prompt_json(o, messages, place, tokens, err);
+    json_decref(messages);
+    return s;
+}
+
+status example_document(const data_options *o, const char *text, size_t len, ints *tokens, error *err) {
+    TRY(tokenizer_encode(o->tok, text, len, tokens, err));
+    int end = tokenizer_special(o->tok, TOKEN_END_OF_TEXT);
+    if (end < 0) end = template_end_token(o->chat, o->tok);
+    ints_push(tokens, end);
+    return ints_check(tokens, err);
+}
+
+/* ---- the three shapes ---- */
+
+static void push_targets(ints *target, size_t n, int value) {
+    while (n--) ints_push(target, value);
+}
+
+static status read_text(const data_options *o, const json_t *root, const char *place, ints *tokens,
+                        ints *target, split_kind *split, const char *given, error *err) {
+    const char *text;
+    size_t before = tokens->len;
+    TRY(json_field_string(root, "text", place, &text, err));
+    size_t len = json_string_length(json_object_get(root, "text"));
+    TRY(at_place(example_document(o, text, len, tokens, err), place, err));
+    push_targets(target, tokens->len - before, 1);
+    return split_of_body(0, text, len, given, place, split, err);
+}
+
+static status read_completion(const data_options *o, loss_kind loss, const json_t *root, const char *place,
+                              ints *tokens, ints *target, split_kind *split, const char *given, error *err) {
+    const char *completion;
+    const json_t *p = json_object_get(root, "prompt");
+    size_t before = tokens->len;
+    TRY(json_field_string(root, "completion", place, &completion, err));
+    if (!json_is_string(p) && !json_is_array(p))
+        return error_set(err, STATUS_DATA, "%s: \"prompt\" must be a string or a list of messages, not %s",
+                         place, json_kind(p));
+    TRY(example_prompt_json(o, p, place, tokens, err));
+    push_targets(target, tokens->len - before, loss == LOSS_ALL);
+    before = tokens->len;
+    TRY(at_place(template_answer(o->chat, o->tok, completion, tokens, err), place, err));
+    push_targets(target, tokens->len - before, 1);
+    if (json_is_string(p))
+        return split_of_body(0, json_string_value(p), json_string_length(p), given, place, split, err);
+    buffer body = {0};
+    status s = chat_canonical_prompt(p, place, &body, err);
+    if (s == STATUS_OK) s = split_of_body(1, body.data, body.len, given, place, split, err);
+    buffer_free(&body);
+    return s;
+}
+
+static status read_chat(const data_options *o, loss_kind loss, const json_t *messages, const char *place,
+                        ints *tokens, ints *target, split_kind *split, const char *given, error *err) {
+    message list[MESSAGES_MAX + 1];
+    int n;
+    size_t before = target->len;
+    TRY(read_messages(o, messages, place, list, &n, err));
+    TRY(at_place(template_chat(o->chat, o->tok, list, n, tokens, target, err), place, err));
+    for (size_t i = before; loss == LOSS_ALL && i < target->len; i++) target->data[i] = 1;
+    buffer body = {0};
+    status s = chat_canonical(messages, place, &body, err);
+    if (s == STATUS_OK) s = split_of_body(1, body.data, body.len, given, place, split, err);
+    buffer_free(&body);
+    return s;
+}
+
+static status read_line(const data_options *o, loss_kind loss, const json_t *root, const char *place,
+                        ints *tokens, ints *target, example_info *info, error *err) {
+    const char *given = NULL;
+    *info = (example_info){0};
+    if (!json_is_object(root))
+        return error_set(err, STATUS_DATA, "%s: must be an object, not %s", place, json_kind(root));
+    if (json_object_get(root, "split")) TRY(json_field_string(root, "split", place, &given, err));
+    if (json_object_get(root, "messages"))
+        return read_chat(o, loss, json_object_get(root, "messages"), place, tokens, target, split, given,
+                         err);
+    if (json_object_get(root, "prompt"))
+        return read_completion(o, loss, root, place, tokens, target, &info->split, given, err);
+    info->is_document = 1;
+    if (json_object_get(root, "text"))
+        return read_text(o, root, place, tokens, target, &info->split, given, err);
+    return error_set(err, STATUS_DATA, "%s: has none of \"text\", \"prompt\" and \"messages\"", place);
+}
+
+status example_tokens(const data_options *o, loss_kind loss, const char *line, size_t len, const char *place,
+                      ints *tokens, ints *target, example_info *info, error *err) {
+    json_t *root;
+    size_t first = target->len;
+    TRY(parse_json(line, len, place, &root, err));
+    status s = read_line(o, loss, root, place, tokens, target, info, err);
+    json_decref(root);
+    TRY(s);
+    if (target->len > first) target->data[first] = 0; /* no state stands before the first token */
+    TRY(ints_check(target, err));
+    return ints_check(tokens, err);
+}

@@ -1,0 +1,59 @@
+/* datasets/example: one line of data as token ids. The only place where data meets template and tokenizer. */
+#ifndef RLHF_DATASETS_EXAMPLE_H
+#define RLHF_DATASETS_EXAMPLE_H
+
+#include <jansson.h>
+
+#include "core/base/ints.h"
+#include "core/text/template.h"
+#include "datasets/lines.h"
+
+typedef enum loss_kind { LOSS_ALL, LOSS_COMPLETION, LOSS_ASSISTANT } loss_kind;
+typedef enum split_kind { SPLIT_ANY, SPLIT_TRAIN, SPLIT_VALID, SPLIT_TEST } split_kind;
+
+/* How data is read; the pointers are the caller's. */
+typedef struct data_options {
+    const tokenizer *tok;
+    const chat_template *chat;
+    const char *system;    /* system prompt of chats without one; NULL: none */
+    const char *separator; /* splits .txt files into documents; NULL: one document a file */
+    int cut;               /* an example over max_length is cut instead of being a bad line */
+    int max_length;        /* tokens */
+    bad_lines *bad;
+} data_options;
+
+/* A prompt as people and files have it: a text, or a chat as canonical JSON. */
+typedef struct prompt_text {
+    const char *text;     /* or NULL */
+    const char *messages; /* or NULL */
+} prompt_text;
+
+typedef struct example_info {
+    split_kind split; /* the line's own, or that of its opening (datasets/store/chat.h) */
+    int is_document;  /* {"text"}: may be cut into several sequences */
+} example_info;
+
+/* Parses {"text"}, {"prompt","completion"} or {"messages"} and appends its tokens, and one target (1: learn
+   to predict this token) per token: completion: the completion with its end token; assistant: every assistant
+   turn; all: everything but the first. STATUS_DATA "PLACE: ...". *split is the line's own or that of its
+   opening (datasets/store/chat.h). */
+status example_tokens(const data_options *o, loss_kind loss, const char *line, size_t len, const char *place,
+                      ints *tokens, ints *target, example_info *info, error *err);
+
+/* Appends the ids of a prompt, generation prompt included. place stands before messages. */
+status example_prompt(const data_options *o, const prompt_text *p, const char *place, ints *tokens,
+                      error *err);
+/* The same from parsed messages or a text. */
+status example_prompt_json(const data_options *o, const json_t *prompt_or_messages, const char *place,
+                           ints *tokens, error *err);
+/* Appends a document's ids and an end-of-text. */
+status example_document(const data_options *o, const char *text, size_t len, ints *tokens, error *err);
+
+/* SPLIT_TRAIN, ... of a name; STATUS_DATA for another. */
+status split_parse(const char *name, const char *place, split_kind *out, error *err);
+const char *split_name(split_kind split);
+/* The split of a prompt: `given` where there is one (or NULL), else by the hash of its opening. */
+status split_of_prompt(const prompt_text *p, const char *given, const char *place, split_kind *out,
+                       error *err);
+
+#endif

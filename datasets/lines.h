@@ -1,0 +1,30 @@
+/* datasets/lines: reading text files line by line, plain or .gz, and counting the lines that are bad. */
+#ifndef RLHF_DATASETS_LINES_H
+#define RLHF_DATASETS_LINES_H
+
+#include "core/base/buffer.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+/* Lines that could not be used. Each is reported with its place; more than `most` of them end the reading.
+   One counter serves all files of a stage. */
+typedef struct bad_lines {
+    int n, most;
+    logger *log; /* NULL: stderr */
+} bad_lines;
+
+/* Called with one line (without its newline, a zero byte behind it) and its place "FILE:LINE". STATUS_DATA:
+   the line is bad and the error says why; any other failure ends the reading. */
+typedef status line_visit(void *context, const char *line, size_t len, const char *place, error *err);
+
+/* Visits every line of the file that is not blank. STATUS_DATA: the file is missing or unreadable, or there
+   are more bad lines than bad->most (the last one's message and how many there were). */
+status lines_each(const char *path, bad_lines *bad, line_visit *visit, void *context, error *err);
+
+/* The whole file, unzipped, at most limit bytes. */
+status lines_read_all(const char *path, size_t limit, buffer *out, error *err);
+
+/* Counts and reports one bad thing. STATUS_OK while there are not too many. */
+status bad_lines_add(bad_lines *bad, error *err);
+
+#endif

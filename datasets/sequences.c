@@ -1,0 +1,147 @@
+#include "datasets/sequences.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DOCUMENTS_LIMIT = 1 << 30 };
+
+typedef struct loader {
+    const data_options *o;
+    loss_kind loss;
+    split_kind split;
+    sequences *out;
+    ints token, target; /* one example */
+    int64_t read;       /* examples, of any split */
+} loader;
+
+int sequence_targets(const sequences *s, int i) {
+    int n = 0;
+    for (int64_t t = s->start[i]; t < s->start[i + 1]; t++) n += s->target.data[t];
+    return n;
+}
+
+static status add_sequence(loader *l, int64_t first, int64_t n, error *err) {
+    sequences *s = l->out;
+    int64_t *start = realloc(s->start, sizeof *start * ((size_t)s->n + 2));
+    if (!start) return error_memory(err, "examples");
+    s->start = start;
+    start[0] = 0;
+    ints_append(&s->token, l->token.data + first, (size_t)n);
+    ints_append(&s->target, l->target.data + first, (size_t)n);
+    TRY(ints_check(&s->token, err));
+    TRY(ints_check(&s->target, err));
+    s->target.data[s->target.len - (size_t)n] = 0; /* no state stands before the first token */
+    start[++s->n] = (int64_t)s->token.len;
+    int targets = sequence_targets(s, s->n - 1);
+    s->n_target += targets;
+    if (n > s->longest) s->longest = (int)n;
+    if (targets > s->most_targets) s->most_targets = targets;
+    return STATUS_OK;
+}
+
+/* Keeps the example in l->token, l->target. */
+static status keep(loader *l, int is_document, const char *place, error *err) {
+    int64_t n = (int64_t)l->token.len, most = l->o->max_length;
+    if (is_document) {
+        /* A piece of one token would have nothing to predict. */
+        for (int64_t i = 0; i < n; i += most)
+            if (n - i > 1) TRY(add_sequence(l, i, n - i < most ? n - i : most, err));
+        return STATUS_OK;
+    }
+    if (n > most && !l->o->cut)
+        return error_set(err, STATUS_DATA,
+                         "%s: %lld tokens, at most %lld fit (data.too_long: cut would cut it)", place,
+                         (long long)n, (long long)most);
+    if (n > most) n = most;
+    int any = 0;
+    for (int64_t i = 1; i < n; i++) any |= l->target.data[i];
+    if (!any)
+        return error_set(err, STATUS_DATA, "%s: nothing to learn: no target among its %lld tokens", place,
+                         (long long)n);
+    return add_sequence(l, 0, n, err);
+}
+
+static status visit_line(void *context, const char *line, size_t len, const char *place, error *err) {
+    loader *l = context;
+    example_info info;
+    ints_clear(&l->token);
+    ints_clear(&l->target);
+    TRY(example_tokens(l->o, l->loss, line, len, place, &l->token, &l->target, &info, err));
+    l->read++;
+    if (l->split != SPLIT_ANY && info.split != l->split) return STATUS_OK;
+    return keep(l, info.is_document, place, err);
+}
+
+static status visit_document(loader *l, const char *text, size_t len, const char *place, error *err) {
+    split_kind split;
+    char *copy = strndup(text, len);
+    if (!copy) return error_memory(err, "a document");
+    status s = split_of_prompt(&(prompt_text){.text = copy}, NULL, place, &split, err);
+    free(copy);
+    TRY(s);
+    l->read++;
+    if (l->split != SPLIT_ANY && split != l->split) return STATUS_OK;
+    ints_clear(&l->token);
+    ints_clear(&l->target);
+    if (example_document(l->o, text, len, &l->token, err) != STATUS_OK)
+        return error_context(err, "%s", place);
+    for (size_t i = 0; i < l->token.len; i++) ints_push(&l->target, 1);
+    TRY(ints_check(&l->target, err));
+    return keep(l, 1, place, err);
+}
+
+static int is_blank(const char *text, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        if (!strchr(" \t\r\n", text[i])) return 0;
+    return 1;
+}
+
+static status load_documents(loader *l, const char *path, error *err) {
+    buffer text = {0};
+    const char *separator = l->o->separator;
+    size_t skip = separator ? strlen(separator) : 0;
+    status s = lines_read_all(path, DOCUMENTS_LIMIT, &text, err);
+    const char *at = text.data, *end = text.data + text.len;
+    for (long number = 1; s == STATUS_OK && at && at < end; number++) {
+        const char *cut = skip ? memmem(at, (size_t)(end - at), separator, skip) : NULL;
+        size_t len = (size_t)((cut ? cut : end) - at);
+        char place[512];
+        snprintf(place, sizeof place, "%s: document %ld", path, number);
+        if (!is_blank(at, len)) s = visit_document(l, at, len, place, err);
+        if (s == STATUS_DATA) s = bad_lines_add(l->o->bad, err);
+        at = cut ? cut + skip : end;
+    }
+    buffer_free(&text);
+    return s;
+}
+
+static int is_text_file(const char *path) {
+    size_t n = strlen(path);
+    return (n > 4 && strcmp(path + n - 4, ".txt") == 0) || (n > 7 && strcmp(path + n - 7, ".txt.gz") == 0);
+}
+
+status sequences_load(const data_options *o, loss_kind loss, split_kind split, const char *const *files,
+                      int n_file, sequences *out, error *err) {
+    *out = (sequences){0};
+    loader l = {.o = o, .loss = loss, .split = split, .out = out};
+    status s = STATUS_OK;
+    for (int i = 0; i < n_file && s == STATUS_OK; i++)
+        s = is_text_file(files[i]) ? load_documents(&l, files[i], err)
+                                   : lines_each(files[i], o->bad, visit_line, &l, err);
+    ints_free(&l.token);
+    ints_free(&l.target);
+    if (s == STATUS_OK && out->n == 0)
+        s = error_set(err, STATUS_DATA, "%s: no example%s%s (%lld read, %d bad)",
+                      n_file ? files[0] : "no file", split == SPLIT_ANY ? "" : " of split ",
+                      split == SPLIT_ANY ? "" : split_name(split), (long long)l.read, o->bad->n);
+    if (s != STATUS_OK) sequences_free(out);
+    return s;
+}
+
+void sequences_free(sequences *s) {
+    free(s->start);
+    ints_free(&s->token);
+    ints_free(&s->target);
+    *s = (sequences){0};
+}
