@@ -2,8 +2,13 @@
 
 #include <math.h>
 
+static double rise(const struct schedule *s, int64_t step) {
+    double from = s->warmup_from > 0 ? s->warmup_from : 1 / (double)s->warmup;
+    return s->warmup == 1 ? from : from + (1 - from) * (double)step / (double)(s->warmup - 1);
+}
+
 double schedule_factor(const struct schedule *s, int64_t step) {
-    if (step < s->warmup) return s->warmup_from + (1 - s->warmup_from) * (double)step / (double)s->warmup;
+    if (step < s->warmup) return rise(s, step);
     double begin = s->flat * (double)s->steps, end = (double)s->steps;
     if (begin < (double)s->warmup) begin = (double)s->warmup;
     if (s->kind == SCHEDULE_CONSTANT || (double)step < begin) return 1;

@@ -12,7 +12,7 @@ rng = np.random.default_rng(4)
 # --- schedules ---
 def factor(kind, total, warmup, start, flat, final, step):
     if step < warmup:
-        return start + (1 - start) * step / warmup
+        return np.linspace(start or 1 / warmup, 1.0, warmup)[step]
     begin = max(warmup, flat * total)
     p = min(max((step - begin) / (total - begin), 0.0), 1.0) if total > begin else float(step >= total)
     if kind == "constant" or step < begin:
@@ -24,7 +24,7 @@ def factor(kind, total, warmup, start, flat, final, step):
 
 schedules = []
 for kind, (total, warmup, start, flat, final) in itertools.product(("constant", "linear", "cosine"), (
-        (10, 0, 0.0, 0.0, 0.0), (10, 0, 0.0, 0.0, 0.1), (20, 5, 0.1, 0.0, 0.1), (20, 2, 0.0, 0.5, 0.0), (4, 4, 0.5, 0.0, 0.0),
+        (10, 0, 0.0, 0.0, 0.0), (10, 0, 0.0, 0.0, 0.1), (20, 5, 0.1, 0.0, 0.1), (20, 2, 0.0, 0.5, 0.0), (4, 4, 0.5, 0.0, 0.0), (4, 1, 0.5, 0.0, 0.0),
         (1, 0, 0.0, 0.0, 0.0))):
     schedules.append(dict(kind=kind, steps=total, warmup=warmup, warmup_from=start, flat=flat, final=final,
                           factor=[factor(kind, total, warmup, start, flat, final, s) for s in range(total + 2)]))

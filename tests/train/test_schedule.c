@@ -35,7 +35,7 @@ static void test_golden(void **state) {
     json_decref(golden);
 }
 
-/* What papers and their code say: [N+] lr (1 - i/n); InstructGPT's PPO from a tenth over 10 iterations, then
+/* What papers and their code say: [N+] lr (1 - i/n); InstructGPT's PPO over 10 iterations from a tenth, then
    constant; its SFT by cosine to a tenth. */
 static void test_named_recipes(void **state) {
     (void)state;
@@ -43,8 +43,11 @@ static void test_named_recipes(void **state) {
     for (int i = 0; i < 1000; i++) assert_near(schedule_factor(&n_plus, i), 1 - i / 1000.0, 1e-12);
     const struct schedule ppo = {SCHEDULE_CONSTANT, 500, 10, 0.1, 0, 0};
     assert_near(schedule_factor(&ppo, 0), 0.1, 1e-12);
-    assert_near(schedule_factor(&ppo, 5), 0.55, 1e-12);
+    assert_near(schedule_factor(&ppo, 4), 0.5, 1e-12);
+    assert_near(schedule_factor(&ppo, 9), 1, 1e-12);
     assert_true(schedule_factor(&ppo, 10) == 1 && schedule_factor(&ppo, 499) == 1);
+    const struct schedule even = {SCHEDULE_CONSTANT, 500, 40, 0, 0, 0};
+    for (int i = 0; i < 40; i++) assert_near(schedule_factor(&even, i), (i + 1) / 40.0, 1e-12);
     const struct schedule sft = {SCHEDULE_COSINE, 200, 0, 0, 0, 0.1};
     assert_true(schedule_factor(&sft, 0) == 1);
     assert_near(schedule_factor(&sft, 100), 0.55, 1e-12);
