@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +119,14 @@ static void write_ints(const writer *w, const config_ints *list) {
     buffer_string(w->out, "]");
 }
 
+/* 60 rather than 6e+01. */
+static void write_float(const writer *w, float value) {
+    if (value == floorf(value) && fabsf(value) < 1e7f)
+        buffer_format(w->out, "%.0f", value + 0.0f);
+    else
+        buffer_json_float(w->out, value);
+}
+
 static void write_value(const writer *w, const config_key *key, const void *values) {
     const void *field = (const char *)values + key->offset;
     switch (key->type) {
@@ -131,7 +140,7 @@ static void write_value(const writer *w, const config_key *key, const void *valu
         buffer_format(w->out, "%lld", (long long)*(const int64_t *)field);
         break;
     case CONFIG_FLOAT:
-        buffer_json_float(w->out, *(const float *)field);
+        write_float(w, *(const float *)field);
         break;
     case CONFIG_WORD:
         write_text(w, key->words[*(const int *)field]);
@@ -266,12 +275,11 @@ static void write_presets(const config_table *table, buffer *out) {
 }
 
 void config_print_reference(const config_table *table, buffer *out) {
-    buffer_string(
-        out, "# Settings\n\nEvery key of every program, written by `rlhf config --reference`. A config is a "
-             "YAML file "
-             "of sections; `--set section.key=value` overrides it.\nA path in a file is relative to that "
-             "file, one in "
-             "`--set` to the working directory. `null` is none; a list of one may stand without brackets.\n");
+    buffer_string(out, "# Settings\n\n"
+                       "Every key of every program, written from the table in `configs/schema.c`.\n"
+                       "A config is a YAML file of sections; `--set section.key=value` overrides it.\n"
+                       "A path in a file is relative to that file, one in `--set` to the working directory.\n"
+                       "`null` is none; a list of one may stand without brackets.\n");
     for (int i = 0; i < table->n_section; i++) {
         const config_section *section = &table->section[i];
         if (section->name[0]) buffer_format(out, "\n## %s\n\n%s\n", section->name, section->help);
