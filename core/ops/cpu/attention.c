@@ -1,0 +1,139 @@
+/* Attention, causal and per sequence: over the keys and values that a training batch brings along, which are
+   put into the form of pages first, and over pages. */
+#include <omp.h>
+
+#include "core/ops/cpu/attention_dx.h"
+#include "core/ops/cpu/attention_tile.h"
+#include "core/ops/cpu/threads.h"
+
+static int pages_of(int n_position) { return (n_position + KV_PAGE - 1) / KV_PAGE; }
+
+static int64_t forward_floats(int max_len, int head_dim) {
+    return pages_of(max_len) * kv_head_floats(head_dim);
+}
+
+int64_t ISA_NAME(cpu_attention_scratch)(int n_thread, int max_len, int head_dim, int backward) {
+    int64_t floats = forward_floats(max_len, head_dim);
+    if (backward) floats = max_of(floats, ISA_NAME(attention_dx_floats)(max_len, head_dim));
+    return n_thread * floats;
+}
+
+/* What all tiles of a sequence read, for threads_for. */
+static int64_t sequence_work(const struct attention_queries *s, int n_kv_head) {
+    return (int64_t)ISA_NAME(attention_tiles)(s) * n_kv_head * pages_of(s->cached + s->n_token) *
+           kv_head_floats(s->head_dim);
+}
+
+/* ---- over the batch's own keys and values ---- */
+
+/* Sequence i, seen from one key head. */
+static struct attention_queries packed_queries(const struct op_attention *o, int i, int kv_head,
+                                               const float *pages) {
+    int row = o->start.data[i], group = o->shape.n_head / o->shape.n_kv_head, d = o->shape.head_dim;
+    int64_t head = (int64_t)kv_head * group;
+    return (struct attention_queries){.q = o->qkv.data + row * o->qkv.ld + head * d,
+                                      .out = o->out.data + row * o->out.ld + head * d,
+                                      .lse = o->lse.data ? o->lse.data + row * o->lse.ld + head : NULL,
+                                      .ld_q = o->qkv.ld,
+                                      .ld_out = o->out.ld,
+                                      .ld_lse = o->lse.ld,
+                                      .n_token = o->start.data[i + 1] - row,
+                                      .group = group,
+                                      .head_dim = d,
+                                      .scale = o->shape.scale,
+                                      .pages = pages,
+                                      .page_stride = kv_head_floats(d)};
+}
+
+static void pack_pages(const struct op_attention *o, int i, int kv_head, float *pages) {
+    int d = o->shape.head_dim, row = o->start.data[i], end = o->start.data[i + 1];
+    const float *k = o->qkv.data + row * o->qkv.ld + (int64_t)(o->shape.n_head + kv_head) * d;
+    const float *v = k + (int64_t)o->shape.n_kv_head * d;
+    for (; row < end; row += KV_PAGE) {
+        ISA_NAME(kv_put)(pages, 0, (int)min_of(KV_PAGE, end - row), k, v, o->qkv.ld, d);
+        pages += kv_head_floats(d);
+        k += KV_PAGE * o->qkv.ld;
+        v += KV_PAGE * o->qkv.ld;
+    }
+}
+
+void ISA_NAME(cpu_attention)(device *dev, const struct op_attention *o) {
+    int n_sequence = (int)o->start.n - 1, n_head = o->shape.n_kv_head;
+    int64_t work = 0, per_thread = forward_floats(o->max_len, o->shape.head_dim);
+    for (int i = 0; i < n_sequence; i++) {
+        struct attention_queries s = packed_queries(o, i, 0, NULL);
+        work += sequence_work(&s, n_head);
+    }
+    int n_thread = threads_for(dev, work);
+#pragma omp parallel num_threads(n_thread)
+    {
+        flush_denormals();
+        float *pages = o->scratch.data + omp_get_thread_num() * per_thread;
+#pragma omp for schedule(dynamic)
+        for (int unit = 0; unit < n_sequence * n_head; unit++) {
+            struct attention_queries s = packed_queries(o, unit / n_head, unit % n_head, pages);
+            pack_pages(o, unit / n_head, unit % n_head, pages);
+            int n_tile = ISA_NAME(attention_tiles)(&s);
+            for (int t = 0; t < n_tile; t++) ISA_NAME(attention_run)(&s, t, 1);
+        }
+    }
+}
+
+/* ---- over pages ---- */
+
+static struct attention_queries paged_queries(const struct op_attention_paged *o, int i) {
+    int row = o->start.data[i];
+    return (struct attention_queries){.q = o->qkv.data + row * o->qkv.ld,
+                                      .out = o->out.data + row * o->out.ld,
+                                      .ld_q = o->qkv.ld,
+                                      .ld_out = o->out.ld,
+                                      .n_token = o->start.data[i + 1] - row,
+                                      .cached = o->cached.data[i],
+                                      .group = o->shape.n_head / o->shape.n_kv_head,
+                                      .head_dim = o->shape.head_dim,
+                                      .scale = o->shape.scale,
+                                      .pages = o->pages.data,
+                                      .table = o->page_table.data + (int64_t)o->slot.data[i] * o->table_width,
+                                      .page_stride = o->pages.ld};
+}
+
+/* Tiles that walk the pages together, by which a page is read once for all of them. */
+static int walk_length(const struct attention_queries *s, int n_kv_head, int walks_wanted) {
+    int n_tile = ISA_NAME(attention_tiles)(s) * n_kv_head;
+    return (int)min_of(ISA_NAME(attention_walk)(s), (n_tile + walks_wanted - 1) / walks_wanted);
+}
+
+static int walks_of(const struct attention_queries *s, int n_kv_head, int walks_wanted) {
+    int n_tile = ISA_NAME(attention_tiles)(s) * n_kv_head;
+    if (n_tile == 0) return 0;
+    int length = walk_length(s, n_kv_head, walks_wanted);
+    return (n_tile + length - 1) / length;
+}
+
+void ISA_NAME(cpu_attention_paged)(device *dev, const struct op_attention_paged *o) {
+    int n_sequence = (int)o->start.n - 1, n_head = o->shape.n_kv_head;
+    /* Walks of a sequence: enough for all threads where sequences are few. */
+    int wanted = n_sequence > 0 ? (4 * (dev->n_thread - 1) + n_sequence) / n_sequence : 1;
+    int64_t work = 0, n_walk = 0;
+    for (int i = 0; i < n_sequence; i++) {
+        struct attention_queries s = paged_queries(o, i);
+        work += sequence_work(&s, n_head);
+        n_walk += walks_of(&s, n_head, wanted);
+    }
+    int n_thread = threads_for(dev, work);
+#pragma omp parallel num_threads(n_thread)
+    {
+        flush_denormals();
+        int i = 0;
+        int64_t first = 0; /* walk of sequence i */
+#pragma omp for schedule(monotonic : dynamic)
+        for (int64_t walk = 0; walk < n_walk; walk++) {
+            struct attention_queries s = paged_queries(o, i);
+            for (int n; walk - first >= (n = walks_of(&s, n_head, wanted)); first += n)
+                s = paged_queries(o, ++i);
+            int length = walk_length(&s, n_head, wanted), tile = (int)(walk - first) * length;
+            int n_tile = ISA_NAME(attention_tiles)(&s) * n_head;
+            ISA_NAME(attention_run)(&s, tile, (int)min_of(length, n_tile - tile));
+        }
+    }
+}
