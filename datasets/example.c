@@ -162,7 +162,7 @@ static status read_line(const data_options *o, loss_kind loss, const json_t *roo
         return error_set(err, STATUS_DATA, "%s: must be an object, not %s", place, json_kind(root));
     if (json_object_get(root, "split")) TRY(json_field_string(root, "split", place, &given, err));
     if (json_object_get(root, "messages"))
-        return read_chat(o, loss, json_object_get(root, "messages"), place, tokens, target, split, given,
+        return read_chat(o, loss, json_object_get(root, "messages"), place, tokens, target, &info->split, given,
                          err);
     if (json_object_get(root, "prompt"))
         return read_completion(o, loss, root, place, tokens, target, &info->split, given, err);

@@ -163,6 +163,21 @@ status model_load(device *dev, const char *directory, const model_options *o, mo
     return STATUS_OK;
 }
 
+status model_restore(model *m, const char *directory, error *err) {
+    model_config config;
+    safetensors *file;
+    TRY(model_config_load(directory, &config, err));
+    if (!model_config_same_body(&config, &m->config))
+        return error_set(err, STATUS_DATA, "%s: a model of another shape", directory);
+    TRY(safetensors_open(directory, &file, err));
+    status s = load_tensors(m, file, err);
+    safetensors_close(file);
+    TRY(s);
+    model_set_reward_scale(m, config.reward_mean, config.reward_std);
+    model_changed(m);
+    return STATUS_OK;
+}
+
 /* ---- writing ---- */
 
 static status save_tensor(const model *m, const float *parameters, const placed *t, int index,

@@ -98,6 +98,8 @@ status model_load(device *dev, const char *directory, const model_options *optio
  * al. 2019). */
 status model_init(device *dev, const model_config *config, uint64_t seed, int trained, model **out,
                   error *err);
+/* Reads a directory that model_save wrote into a model of the same shape and heads. */
+status model_restore(model *m, const char *directory, error *err);
 /* Parameters of the same body copied on the device; heads of `to` that `from` lacks stay. */
 status model_copy(model *to, const model *from, error *err);
 void model_free(model *m);

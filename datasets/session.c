@@ -1,0 +1,130 @@
+#include "datasets/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/file.h"
+
+static status open_tokenizer(session *s, const char *model_directory, error *err) {
+    static const char *const template_word[] = {"auto", "plain", "chatml"};
+    const char *path = s->config->tokenizer.path ? s->config->tokenizer.path : model_directory;
+    if (!path)
+        return error_set(err, STATUS_USAGE,
+                         "%s: tokenizer.path is not set, and there is no model that brings a tokenizer",
+                         config_place(s->config->source, "tokenizer.path"));
+    TRY(tokenizer_load(path, &s->tok, err));
+    TRY(template_choose(template_word[s->config->data.template], s->tok, &s->chat, err));
+    s->end_token = template_end_token(s->chat, s->tok);
+    s->n_vocab = tokenizer_vocab(s->tok);
+    if (s->end_token < 0)
+        return error_set(err, STATUS_DATA, "%s: the tokenizer has no %s, which ends an answer of template %s",
+                         path, template_end_name(s->chat), template_name(s->chat));
+    return STATUS_OK;
+}
+
+status session_open(const struct config *config, const char *model_directory, logger *log, session *out,
+                    error *err) {
+    *out = (session){.config = config, .log = log, .bad = {.most = config->data.max_bad, .log = log}};
+    status s = device_open_cpu(config->threads, &out->dev, err);
+    if (s == STATUS_OK) s = open_tokenizer(out, model_directory, err);
+    if (s != STATUS_OK) {
+        session_close(out);
+        return s;
+    }
+    out->data = (data_options){.tok = out->tok,
+                               .chat = out->chat,
+                               .system = config->data.system,
+                               .separator = config->data.separator,
+                               .cut = config->data.too_long == CONFIG_TOO_LONG_CUT,
+                               .max_length = config->data.max_length,
+                               .bad = &out->bad};
+    return STATUS_OK;
+}
+
+void session_set_length(session *s, int context) {
+    int most = s->config->data.max_length;
+    s->data.max_length = most > 0 && most < context ? most : context;
+}
+
+void session_close(session *s) {
+    tokenizer_free(s->tok);
+    if (s->dev) device_close(s->dev);
+    s->tok = NULL;
+    s->dev = NULL;
+}
+
+status session_model_config(const session *s, model_config *out, error *err) {
+    const struct config_model *c = &s->config->model;
+    *out = model_config_of_family(c->family == CONFIG_FAMILY_LLAMA ? FAMILY_LLAMA : FAMILY_GPT2);
+    out->norm = c->norm == CONFIG_NORM_RMS ? NORM_RMS : NORM_LAYER;
+    out->position = c->position == CONFIG_POSITION_ROPE ? POSITION_ROPE : POSITION_LEARNED;
+    out->activation = c->activation == CONFIG_ACTIVATION_SWIGLU ? ACTIVATION_SWIGLU : ACTIVATION_GELU;
+    out->attention_bias = out->mlp_bias = c->bias;
+    out->tied = c->tied;
+    out->norm_eps = c->norm_eps;
+    out->rope_theta = c->rope_theta;
+    out->vocab_size = out->n_vocab = s->n_vocab;
+    out->context = c->context;
+    out->d_model = c->d_model;
+    out->n_layer = c->n_layer;
+    out->n_head = c->n_head;
+    out->n_kv_head = c->n_kv_head ? c->n_kv_head : c->n_head;
+    out->head_dim = c->head_dim ? c->head_dim : c->d_model / c->n_head;
+    out->d_ff = c->d_ff;
+    if (!out->d_ff)
+        out->d_ff = out->activation == ACTIVATION_GELU ? 4 * c->d_model : (c->d_model * 8 / 3 + 63) / 64 * 64;
+    out->eos_token = s->end_token;
+    out->bos_token = tokenizer_special(s->tok, TOKEN_END_OF_TEXT);
+    return model_config_check(out, 1, err);
+}
+
+struct optimizer_options optimizer_options_of(const struct config_optimizer *c, float ema) {
+    return (struct optimizer_options){.beta1 = c->beta1,
+                                      .beta2 = c->beta2,
+                                      .eps = c->eps,
+                                      .tf1 = c->adam_eps == CONFIG_ADAM_EPS_TF1,
+                                      .weight_decay = c->weight_decay,
+                                      .clip = c->clip,
+                                      .ema = ema};
+}
+
+struct schedule schedule_of(const struct config_optimizer *c, int64_t steps) {
+    static const enum schedule_kind kind[] = {SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE};
+    return (struct schedule){.kind = kind[c->schedule],
+                             .steps = steps,
+                             .warmup = c->warmup,
+                             .warmup_from = c->warmup_from,
+                             .flat = c->flat,
+                             .final = c->lr_final};
+}
+
+status session_save_tokenizer(const session *s, const char *directory, error *err) {
+    TRY(tokenizer_save(s->tok, template_name(s->chat), directory, err));
+    char *path = path_join(directory, "generation_config.json");
+    if (!path) return error_memory(err, "a path");
+    buffer b = {0};
+    buffer_format(&b, "{\"eos_token_id\": %d}\n", s->end_token);
+    status st = buffer_check(&b, err);
+    if (st == STATUS_OK) st = file_write(path, b.data, b.len, err);
+    buffer_free(&b);
+    free(path);
+    return st;
+}
+
+status session_save_model(const session *s, run *r, const char *name, const model *m, const float *parameters,
+                          error *err) {
+    const char *directory;
+    TRY(run_output_begin(r, name, &directory, err));
+    status st = model_save(m, parameters, directory, err);
+    if (st == STATUS_OK) st = session_save_tokenizer(s, directory, err);
+    if (st == STATUS_OK) return run_output_commit(r, err);
+    run_output_abandon(r);
+    return st;
+}
+
+void session_print_plan(const memory_plan *plan, FILE *stream) {
+    for (int i = 0; i < plan->n; i++)
+        fprintf(stream, "%14zu  %s\n", plan->item[i].bytes, plan->item[i].purpose);
+    fprintf(stream, "%14zu  bytes in all (%.1f MiB)\n", plan_total(plan),
+            (double)plan_total(plan) / (1 << 20));
+}

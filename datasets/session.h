@@ -1,0 +1,58 @@
+/* datasets/session: what every stage opens first: the device, the tokenizer, the template, and how data is
+ * read. */
+#ifndef RLHF_DATASETS_SESSION_H
+#define RLHF_DATASETS_SESSION_H
+
+#include "configs/schema.h"
+#include "core/base/run.h"
+#include "core/model/model.h"
+#include "core/train/optimizer.h"
+#include "core/train/schedule.h"
+#include "datasets/example.h"
+
+/* How a stage is started, beside its config. */
+typedef struct stage_options {
+    int round; /* 0: of no round; part of every counter's key */
+    int resume, dry_run;
+    const char *trace; /* ppo: directory of traces; NULL: none */
+    logger *log;       /* where a front command writes; NULL: the run's own */
+} stage_options;
+
+typedef struct session {
+    const struct config *config;
+    device *dev;
+    tokenizer *tok;
+    const chat_template *chat;
+    int end_token, n_vocab;
+    logger *log;
+    bad_lines bad;
+    data_options data;
+} session;
+
+/* Opens the device and the tokenizer: tokenizer.path, or the one in model_directory (NULL: none).
+   data.max_length is `context` unless the config says less. */
+status session_open(const struct config *config, const char *model_directory, logger *log, session *out,
+                    error *err);
+void session_set_length(session *s, int context);
+void session_close(session *s);
+
+/* The shape that config.model describes, with this tokenizer's ids. */
+status session_model_config(const session *s, model_config *out, error *err);
+
+/* The config's optimizer as the rooms below take it. */
+struct optimizer_options optimizer_options_of(const struct config_optimizer *c, float ema);
+struct schedule schedule_of(const struct config_optimizer *c, int64_t steps);
+
+/* Puts the tokenizer's files and generation_config.json beside a model that was just saved, so that its
+ * directory is whole. */
+status session_save_tokenizer(const session *s, const char *directory, error *err);
+
+/* Saves a model with its tokenizer as DIRECTORY/NAME of a run, whole or not at all. parameters: NULL or an
+ * average. */
+status session_save_model(const session *s, run *r, const char *name, const model *m, const float *parameters,
+                          error *err);
+
+/* Prints a memory plan: bytes by purpose and their sum. */
+void session_print_plan(const memory_plan *plan, FILE *stream);
+
+#endif
