@@ -7,32 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/base/file.h"
 #include "core/files/safetensors.h"
-
-static char directory[64];
-static char path[128];
-
-static int make_directory(void **state) {
-    (void)state;
-    const char *base = getenv("TMPDIR");
-    snprintf(directory, sizeof directory, "%.40s/test-XXXXXX", base ? base : "/tmp");
-    if (!mkdtemp(directory)) return -1;
-    snprintf(path, sizeof path, "%s/x.safetensors", directory);
-    return 0;
-}
-
-static int remove_directory(void **state) {
-    (void)state;
-    return path_remove_tree(directory, NULL) == STATUS_OK ? 0 : -1;
-}
-
-static void write_bytes(const char *file, const void *data, size_t len) {
-    error err;
-    if (file_write(file, data, len, &err) != STATUS_OK) fail_msg("%s", err.message);
-}
+#include "tests/support/places.h"
 
 /* A file of this header, padded or not, and n_data bytes 0, 1, 2, ... behind it. */
 static void write_file(const char *file, const char *header, size_t n_data) {
@@ -44,7 +22,7 @@ static void write_file(const char *file, const char *header, size_t n_data) {
         char c = (char)i;
         buffer_append(&b, &c, 1);
     }
-    write_bytes(file, b.data, b.len);
+    write_all(file, b.data, b.len);
     buffer_free(&b);
 }
 
@@ -59,7 +37,7 @@ static void expect_refused(const char *file, const char *place, const char *what
 }
 
 static void test_round_trip(void **state) {
-    (void)state;
+    const char *path = path_in(*state, "x.safetensors");
     const float weight[6] = {1, -2, 0.5f, 1e-30f, 3e38f, -0.0f};
     const int32_t tokens[3] = {7, -1, INT32_MAX};
     const float scalar = 42;
@@ -108,7 +86,7 @@ static void test_round_trip(void **state) {
 }
 
 static void test_the_same_tensors_give_the_same_bytes_whole_or_in_pieces(void **state) {
-    (void)state;
+    const char *path = path_in(*state, "x.safetensors");
     const float data[5] = {1, 2, 3, 4, 5};
     const tensor_entry tensors[] = {
         {.name = "a", .dtype = DTYPE_F32, .n_dim = 1, .shape = {3}, .data = data},
@@ -135,7 +113,7 @@ static void test_the_same_tensors_give_the_same_bytes_whole_or_in_pieces(void **
 }
 
 static void test_a_wrong_put_leaves_no_file(void **state) {
-    (void)state;
+    const char *directory = *state, *path = path_in(directory, "x.safetensors");
     const float data[2] = {1, 2};
     const tensor_entry tensors[] = {
         {.name = "a", .dtype = DTYPE_F32, .n_dim = 1, .shape = {1}},
@@ -173,7 +151,7 @@ static void test_a_wrong_put_leaves_no_file(void **state) {
 }
 
 static void test_what_cannot_be_written_is_refused(void **state) {
-    (void)state;
+    const char *path = path_in(*state, "x.safetensors");
     error err = {0};
     tensor_entry e = {.name = "half", .dtype = DTYPE_F16, .n_dim = 1, .shape = {1}};
     assert_int_equal(safetensors_write(path, &e, 1, &err), STATUS_FAILED);
@@ -191,7 +169,7 @@ static void test_what_cannot_be_written_is_refused(void **state) {
     "\"b\":{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
 
 static void test_hostile_headers_are_refused_by_place(void **state) {
-    (void)state;
+    const char *path = path_in(*state, "x.safetensors");
     static const struct {
         const char *header;
         size_t data;
@@ -240,7 +218,7 @@ static void test_hostile_headers_are_refused_by_place(void **state) {
 }
 
 static void test_other_dtypes_are_looked_at_but_not_converted(void **state) {
-    (void)state;
+    const char *path = path_in(*state, "x.safetensors");
     static const char *const names[] = {"BOOL", "U8",   "I8",  "F8_E5M2", "F8_E4M3", "I16", "U16",
                                         "F16",  "BF16", "U32", "F64",     "I64",     "U64"};
     static const int bytes[] = {1, 1, 1, 1, 1, 2, 2, 2, 2, 4, 8, 8, 8};
@@ -264,7 +242,7 @@ static void test_other_dtypes_are_looked_at_but_not_converted(void **state) {
 }
 
 static void test_unaligned_data_is_copied(void **state) {
-    (void)state;
+    const char *path = path_in(*state, "x.safetensors");
     write_file(path, "{" A("[1]", 0, 4) "}  ", 4);
     safetensors *s;
     error err = {0};
@@ -277,16 +255,16 @@ static void test_unaligned_data_is_copied(void **state) {
 }
 
 static void test_a_file_cut_anywhere_is_refused(void **state) {
-    (void)state;
+    const char *path = path_in(*state, "x.safetensors");
     write_file(path, "{\"__metadata__\":{\"format\":\"pt\"}," A("[2]", 0, 8) "," B("[1]", 8, 12) "}", 12);
     error err = {0};
     buffer whole = {0};
     assert_int_equal(file_read(path, 10000, &whole, &err), STATUS_OK);
     for (size_t len = 0; len < whole.len; len++) {
-        write_bytes(path, whole.data, len);
+        write_all(path, whole.data, len);
         expect_refused(path, path, len ? "" : "cut");
     }
-    write_bytes(path, whole.data, whole.len);
+    write_all(path, whole.data, whole.len);
     safetensors *s;
     assert_int_equal(safetensors_open(path, &s, &err), STATUS_OK);
     safetensors_close(s);
@@ -294,20 +272,20 @@ static void test_a_file_cut_anywhere_is_refused(void **state) {
 }
 
 static void test_absurd_header_lengths_are_refused(void **state) {
-    (void)state;
+    const char *path = path_in(*state, "x.safetensors");
     static const uint64_t lengths[] = {UINT64_MAX, UINT64_MAX - 7, (uint64_t)1 << 63,
                                        100000001,  100000000,      9};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         char bytes[16] = {0};
         memcpy(bytes, &lengths[i], 8);
         memcpy(bytes + 8, "{}      ", 8);
-        write_bytes(path, bytes, sizeof bytes);
+        write_all(path, bytes, sizeof bytes);
         expect_refused(path, path, "header of");
     }
 }
 
 static void test_deep_nesting_is_refused(void **state) {
-    (void)state;
+    const char *path = path_in(*state, "x.safetensors");
     size_t depth = 100000;
     char *header = malloc(depth + 6);
     memcpy(header, "{\"a\":", 5);
@@ -319,25 +297,23 @@ static void test_deep_nesting_is_refused(void **state) {
 }
 
 static void test_missing_files(void **state) {
-    (void)state;
+    const char *directory = *state;
     expect_refused("/nowhere/x.safetensors", "/nowhere/x.safetensors", "No such file");
     expect_refused(directory, directory, "neither model.safetensors nor");
     expect_refused("/dev/null", "/dev/null", "is not a file");
 }
 
 /* A directory with two shards, x.safetensors holding b and y.safetensors holding a, and this index. */
-static void write_shards(const char *index) {
-    char file[128];
-    snprintf(file, sizeof file, "%s/y.safetensors", directory);
-    write_file(file, "{" A("[1]", 0, 4) "}", 4);
-    write_file(path, "{" B("[2]", 0, 8) "}", 8);
-    snprintf(file, sizeof file, "%s/model.safetensors.index.json", directory);
-    write_bytes(file, index, strlen(index));
+static void write_shards(const char *directory, const char *index) {
+    write_file(path_in(directory, "y.safetensors"), "{" A("[1]", 0, 4) "}", 4);
+    write_file(path_in(directory, "x.safetensors"), "{" B("[2]", 0, 8) "}", 8);
+    write_all(path_in(directory, "model.safetensors.index.json"), index, strlen(index));
 }
 
 static void test_shards(void **state) {
-    (void)state;
-    write_shards("{\"metadata\":{},\"weight_map\":{\"b\":\"x.safetensors\",\"a\":\"y.safetensors\"}}");
+    const char *directory = *state;
+    write_shards(directory,
+                 "{\"metadata\":{},\"weight_map\":{\"b\":\"x.safetensors\",\"a\":\"y.safetensors\"}}");
     safetensors *s;
     error err = {0};
     if (safetensors_open(directory, &s, &err) != STATUS_OK) fail_msg("%s", err.message);
@@ -348,17 +324,15 @@ static void test_shards(void **state) {
     safetensors_close(s);
 
     /* A single file goes before an index, as elsewhere. */
-    char file[128];
-    snprintf(file, sizeof file, "%s/model.safetensors", directory);
+    const char *file = path_in(directory, "model.safetensors");
     write_file(file, "{" A("[1]", 0, 4) "}", 4);
     assert_int_equal(safetensors_open(directory, &s, &err), STATUS_OK);
     assert_int_equal(safetensors_count(s), 1);
     safetensors_close(s);
-    unlink(file);
 }
 
 static void test_shards_and_index_must_agree(void **state) {
-    (void)state;
+    const char *directory = *state;
     static const struct {
         const char *index, *what;
     } bad[] = {
@@ -374,16 +348,16 @@ static void test_shards_and_index_must_agree(void **state) {
         {"{\"weight_map\":{\"b\":\"y.safetensors\",\"a\":\"x.safetensors\"}}", "the index says"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        write_shards(bad[i].index);
+        write_shards(directory, bad[i].index);
         expect_refused(directory, directory, bad[i].what);
     }
-    write_shards("{\"weight_map\":{\"a\":\"y.safetensors\",\"b\":\"x.safetensors\"}}");
-    write_file(path, "{" A("[1]", 0, 4) "," B("[1]", 4, 8) "}", 8);
+    write_shards(directory, "{\"weight_map\":{\"a\":\"y.safetensors\",\"b\":\"x.safetensors\"}}");
+    write_file(path_in(directory, "x.safetensors"), "{" A("[1]", 0, 4) "," B("[1]", 4, 8) "}", 8);
     expect_refused(directory, "tensor \"a\"", "stands in two files");
 }
 
 int main(void) {
-#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
+#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, directory_setup, directory_teardown)
     const struct CMUnitTest tests[] = {
         IN_DIRECTORY(test_round_trip),
         IN_DIRECTORY(test_the_same_tensors_give_the_same_bytes_whole_or_in_pieces),

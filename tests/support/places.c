@@ -1,0 +1,58 @@
+#include "tests/support/places.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "core/base/file.h"
+
+enum { KEPT = 32, PATH_BYTES = 1024 };
+
+int directory_setup(void **state) {
+    const char *base = getenv("TMPDIR");
+    char *path = malloc(PATH_BYTES);
+    if (!path) return -1;
+    snprintf(path, PATH_BYTES, "%s/rlhf-test-XXXXXX", base && *base ? base : "/tmp");
+    *state = path;
+    return mkdtemp(path) ? 0 : -1;
+}
+
+int directory_teardown(void **state) {
+    status s = path_remove_tree(*state, NULL);
+    free(*state);
+    return s == STATUS_OK ? 0 : -1;
+}
+
+const char *path_in(const char *directory, const char *name) {
+    static char kept[KEPT][PATH_BYTES];
+    static int next;
+    char *path = kept[next++ % KEPT];
+    if (snprintf(path, PATH_BYTES, "%s/%s", directory, name) >= PATH_BYTES)
+        fail_msg("%s: too long a path", name);
+    return path;
+}
+
+const char *shared_path(const char *name) {
+    const char *root = getenv("RLHF_SHARED"), *path = path_in(root && *root ? root : "../shared", name);
+    if (!path_exists(path)) {
+        print_message("%s: absent, the test is skipped\n", path);
+        skip();
+    }
+    return path;
+}
+
+buffer read_all(const char *path) {
+    buffer text = {0};
+    error err;
+    if (file_read(path, SIZE_MAX / 4, &text, &err) != STATUS_OK) fail_msg("%s", err.message);
+    return text;
+}
+
+void write_all(const char *path, const void *data, size_t len) {
+    error err;
+    if (file_write(path, data, len, &err) != STATUS_OK) fail_msg("%s", err.message);
+}
