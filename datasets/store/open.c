@@ -45,8 +45,10 @@ static status check_identity(store *s, int64_t *version, error *err) {
     return STATUS_OK;
 }
 
-static status check_journal(store *s, error *err) {
+/* A backup that is put back has no write-ahead log yet. */
+static status keep_log(store *s, error *err) {
     int64_t wal;
+    TRY(sql_exec(s, "PRAGMA journal_mode = WAL", err));
     TRY(sql_get(s, &wal, NULL, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", SQL_NONE, err));
     if (wal) return STATUS_OK;
     return error_set(err, STATUS_FAILED,
@@ -59,7 +61,7 @@ static status prepare_for_writing(store *s, error *err) {
     TRY(store_lock(s, err));
     status result = check_identity(s, &version, err);
     if (result == STATUS_OK) result = store_migrate(s, migrations, STORE_VERSION, err);
-    if (result == STATUS_OK) result = check_journal(s, err);
+    if (result == STATUS_OK) result = keep_log(s, err);
     store_unlock(s);
     return result;
 }
