@@ -286,6 +286,29 @@ static void test_metrics_are_cut_back(void **state) {
     assert_list("m/checkpoints", "");
 }
 
+/* What a kill leaves is gone after the next start; an output that had stepped aside is back. */
+static void test_leftovers(void **state) {
+    (void)state;
+    error err;
+    run *r = must_open("l", false, RUN_NEW);
+    put_output(r, "best", 1);
+    put_output(r, "model", 2);
+    run_close(r);
+    must(path_make_directories("l/checkpoints/step-000003.tmp-rlhf/deep", &err), &err);
+    must(path_make_directories("l/model.tmp-rlhf", &err), &err);
+    must(path_make_directories("l/checkpoints/step-000002", &err),
+         &err); /* `latest` did not come to name it */
+    write_text("l/lineage.json.tmp-rlhf", "{");
+    must(path_rename("l/best", "l/best.old-rlhf", &err), &err);
+    must(path_make_directories("l/model.old-rlhf", &err), &err);
+    run_close(must_open("l", true, RUN_NEW));
+    assert_list("l",
+                "best checkpoints config.yaml lineage.json lock log.txt metrics.jsonl model timing.jsonl");
+    assert_list("l/checkpoints", "");
+    assert_list("l/best", "x");
+    assert_list("l/model", "x");
+}
+
 /* ---- kills ---- */
 
 enum { LAST_STEP = 12 };
@@ -296,6 +319,7 @@ static void work(const char *where) {
     run *r;
     run_state opened;
     error err;
+    char *best = NULL;
     must(run_open(&o, &r, &opened, &err), &err);
     if (opened == RUN_FINISHED) _exit(0);
     if (opened == RUN_RESUMED) {
@@ -304,6 +328,11 @@ static void work(const char *where) {
         assert_file(file, expected);
         free(file);
     }
+    /* The best of step 3 came before the checkpoint of step 4: from then on there is always one, and a whole
+     * one. */
+    if (run_checkpoint_step(r) >= 4)
+        assert_int_equal(strlen(best = read_text(run_path(r, "best/x"))) > 5000, 1);
+    free(best);
     for (int step = (int)run_checkpoint_step(r) + 1; step <= LAST_STEP; step++) {
         put_metrics(r, step);
         if (step % 3 == 0) put_output(r, "best", step);
@@ -435,6 +464,7 @@ int main(void) {
         cmocka_unit_test(test_foreign_directory),
         cmocka_unit_test(test_checkpoints_that_are_kept),
         cmocka_unit_test(test_metrics_are_cut_back),
+        cmocka_unit_test(test_leftovers),
         cmocka_unit_test(test_kills),
         cmocka_unit_test(test_full_disk),
     };
