@@ -119,33 +119,41 @@ static status grow_tokens(tokenizer *t, int vocab, error *err) {
     return STATUS_OK;
 }
 
-/* n: tokens of the whole file, which bounds ids. */
+/* names: of those before it. n: tokens of the whole file, which bounds ids. */
+static status read_added_one(tokenizer *t, const json_t *one, const json_t *vocab, size_t n, bytes_map *names,
+                             const char *place, error *err) {
+    const char *name;
+    int id;
+    TRY(json_field_string(one, "content", place, &name, err));
+    TRY(read_id(json_object_get(one, "id"), place, name, n, &id, err));
+    size_t len = strlen(name);
+    if (len == 0) return error_set(err, STATUS_DATA, "%s: added_tokens: id %d has no content", place, id);
+    if (id < t->vocab && t->tokens[id].kind != TOKEN_NONE)
+        return error_set(err, STATUS_DATA, "%s: added_tokens: two tokens have id %d", place, id);
+    if (bytes_map_get(names, name, len) >= 0)
+        return error_set(err, STATUS_DATA, "%s: added_tokens: \"%.80s\" stands twice", place, name);
+    const json_t *same = json_object_get(vocab, name);
+    if (same && json_integer_value(same) != id)
+        return error_set(err, STATUS_DATA, "%s: added token \"%.80s\" has id %d, and %lld in the vocabulary",
+                         place, name, id, (long long)json_integer_value(same));
+    TRY(grow_tokens(t, id + 1, err));
+    if (!bytes_map_add(names, name, len, id)) return error_memory(err, "added tokens");
+    token_kind kind = json_is_true(json_object_get(one, "special")) ? TOKEN_SPECIAL : TOKEN_ADDED;
+    t->tokens[id] = (token){t->pool.len, (uint32_t)len, kind};
+    buffer_string(&t->pool, name);
+    ints_push(&t->added, id);
+    return STATUS_OK;
+}
+
 static status read_added(tokenizer *t, const json_t *added, const json_t *vocab, size_t n, const char *place,
                          error *err) {
-    size_t i;
-    json_t *one;
-    json_array_foreach((json_t *)added, i, one) {
-        const char *name;
-        int id;
-        TRY(json_field_string(one, "content", place, &name, err));
-        TRY(read_id(json_object_get(one, "id"), place, name, n, &id, err));
-        if (id < t->vocab && t->tokens[id].kind != TOKEN_NONE)
-            return error_set(err, STATUS_DATA, "%s: added_tokens: two tokens have id %d", place, id);
-        if (tokenizer_special(t, name) >= 0)
-            return error_set(err, STATUS_DATA, "%s: added_tokens: \"%.80s\" stands twice", place, name);
-        const json_t *same = json_object_get(vocab, name);
-        if (same && json_integer_value(same) != id)
-            return error_set(err, STATUS_DATA,
-                             "%s: added token \"%.80s\" has id %d, and %lld in the vocabulary", place, name,
-                             id, (long long)json_integer_value(same));
-        TRY(grow_tokens(t, id + 1, err));
-        token_kind kind = json_is_true(json_object_get(one, "special")) ? TOKEN_SPECIAL : TOKEN_ADDED;
-        t->tokens[id] = (token){t->pool.len, (uint32_t)strlen(name), kind};
-        buffer_string(&t->pool, name);
-        ints_push(&t->added, id);
-    }
-    TRY(ints_check(&t->added, err));
-    return buffer_check(&t->pool, err);
+    bytes_map names = {0};
+    status s = STATUS_OK;
+    for (size_t i = 0; i < json_array_size(added) && s == STATUS_OK; i++)
+        s = read_added_one(t, json_array_get(added, i), vocab, n, &names, place, err);
+    bytes_map_free(&names);
+    if (s == STATUS_OK) s = ints_check(&t->added, err);
+    return s == STATUS_OK ? buffer_check(&t->pool, err) : s;
 }
 
 static status read_vocab(tokenizer *t, json_t *vocab, size_t n, const char *place, error *err) {
