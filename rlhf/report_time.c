@@ -1,0 +1,87 @@
+#include "rlhf/report_parts.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "rlhf/report_html.h"
+
+static report_phase sum_phases(const report_run *run) {
+    report_phase sum = {0};
+    for (int i = 0; i < run->n_phase; i++) {
+        sum.seconds += run->phase[i].seconds;
+        sum.tokens += run->phase[i].tokens;
+        sum.share += run->phase[i].share;
+        sum.share_seconds += run->phase[i].share_seconds;
+    }
+    return sum;
+}
+
+double report_run_seconds(const report_run *run) {
+    double started = report_number(run->lineage, "started_ms"),
+           ended = report_number(run->lineage, "ended_ms");
+    if (report_number(run->lineage, "attempt") == 1 && ended >= started) return (ended - started) / 1000;
+    return run->n_phase ? sum_phases(run).seconds : (double)NAN;
+}
+
+static void append_share(buffer *out, const report_phase *p) {
+    if (!(p->share_seconds > 0)) {
+        buffer_string(out, "<td></td>");
+        return;
+    }
+    double share = p->share / p->share_seconds;
+    buffer_format(out, "<td class=\"n share\"><i style=\"width:%.0f%%\"></i>", 100 * fmin(fmax(share, 0), 1));
+    html_percent(out, share, 0);
+    buffer_string(out, "</td>");
+}
+
+static void append_rates(buffer *out, const report_phase *p) {
+    buffer_string(out, "<td class=\"n wide\">");
+    if (p->tokens > 0) html_short(out, p->tokens);
+    buffer_string(out, "</td><td class=\"n\">");
+    if (p->tokens > 0 && p->seconds > 0) html_short(out, p->tokens / p->seconds);
+    buffer_string(out, "</td>");
+    append_share(out, p);
+    buffer_string(out, "</tr>\n");
+}
+
+static void append_run(buffer *out, const report_run *run) {
+    report_phase sum = sum_phases(run);
+    buffer_string(out, "<tr><th scope=\"row\">");
+    html_text(out, run->title);
+    buffer_string(out, "</th><td class=\"n\">");
+    html_seconds(out, report_run_seconds(run));
+    buffer_string(out, "</td>");
+    append_rates(out, &sum);
+    for (int i = 0; run->n_phase > 1 && i < run->n_phase; i++) {
+        const report_phase *p = &run->phase[i];
+        buffer_string(out, "<tr class=\"sub\"><th scope=\"row\">");
+        html_text(out, p->name);
+        buffer_string(out, "</th><td class=\"n\">");
+        html_seconds(out, p->seconds);
+        buffer_string(out, "</td>");
+        append_rates(out, p);
+    }
+}
+
+void report_append_time(buffer *out, const report *r) {
+    double total = 0;
+    for (int i = 0; i < r->n_run; i++) {
+        double seconds = report_run_seconds(&r->run[i]);
+        if (isfinite(seconds)) total += seconds;
+    }
+    if (!(total > 0)) return;
+    buffer_string(
+        out,
+        "<section>\n<h2>Time</h2>\n<table class=\"time\">\n<thead><tr><th>Stage</th><th class=\"n\">Time</th>"
+        "<th class=\"n wide\">Tokens</th><th class=\"n\">Tokens/s</th><th class=\"n\">Share of peak</th></tr>"
+        "</thead>\n<tbody>\n");
+    for (int i = 0; i < r->n_run; i++)
+        if (isfinite(report_run_seconds(&r->run[i]))) append_run(out, &r->run[i]);
+    buffer_string(out, "<tr class=\"total\"><th scope=\"row\">In all</th><td class=\"n\">");
+    html_seconds(out, total);
+    buffer_string(
+        out,
+        "</td><td class=\"wide\"></td><td></td><td></td></tr>\n</tbody></table>\n<p class=\"note\">Share of "
+        "peak: arithmetic done on real tokens, over the fused multiply-adds that the same threads reach "
+        "when they do nothing else.</p>\n</section>\n");
+}
