@@ -1,4 +1,5 @@
-/* What the store's tests share: a fresh directory for each test, files, run directories, and checks that print the error. */
+/* What the store's tests share: a fresh directory for each test, files, run directories, and checks that
+ * print the error. */
 #ifndef RLHF_TESTS_STORE_TEST_H
 #define RLHF_TESTS_STORE_TEST_H
 
@@ -29,7 +30,8 @@
         error err = {0};                                                                                     \
         status got = (call);                                                                                 \
         if (got != (code_)) fail_msg("%s: status %d, wanted %d (%s)", #call, got, code_, err.message);       \
-        if (!strstr(err.message, text)) fail_msg("%s: \"%s\" does not say \"%s\"", #call, err.message, text); \
+        if (!strstr(err.message, text))                                                                      \
+            fail_msg("%s: \"%s\" does not say \"%s\"", #call, err.message, text);                            \
     } while (0)
 
 typedef struct place {
@@ -81,13 +83,19 @@ static inline void assert_sound(store *s) {
     buffer_free(&problems);
 }
 
-/* A run directory of `rlhf generate`: answers is the text of answers.jsonl. The model's and tokenizer's bytes are
-   their names. */
-static inline const char *make_run(place *p, const char *name, int round, const char *model, const char *answers) {
+/* A run directory of `rlhf generate`: answers is the text of answers.jsonl. The model's and tokenizer's bytes
+   are their names. */
+static inline const char *make_run(place *p, const char *name, int round, const char *model,
+                                   const char *answers) {
     const char *directory = in(p, name);
     char path[400];
-    lineage l = {.kind = strdup("generate"), .code = strdup("test"), .round = round, .seed = 7, .attempt = 1,
-                 .started_ms = 1000, .ended_ms = 2000};
+    lineage l = {.kind = strdup("generate"),
+                 .code = strdup("test"),
+                 .round = round,
+                 .seed = 7,
+                 .attempt = 1,
+                 .started_ms = 1000,
+                 .ended_ms = 2000};
     OK(path_make_directories(directory, &err));
     OK(lineage_make_uuid(l.uuid, &err));
     snprintf(path, sizeof path, "%s/tokenizer.bin", p->directory);
@@ -109,7 +117,8 @@ static inline void make_answers(buffer *out, const char *prefix, int n, int k) {
     for (int i = 0; i < n; i++)
         for (int j = 0; j < k; j++)
             buffer_format(out,
-                          "{\"prompt\":\"%s %d\",\"sample\":%d,\"seq_id\":%d,\"text\":\"answer %d to %d\",\"tokens\":[%d,%d,0],"
+                          "{\"prompt\":\"%s %d\",\"sample\":%d,\"seq_id\":%d,\"text\":\"answer %d to "
+                          "%d\",\"tokens\":[%d,%d,0],"
                           "\"finish\":\"stop\",\"logprob\":[-1,-1,-1],\"split\":\"train\"}\n",
                           prefix, i, j, i * k + j, j, i, i + 1, j + 1);
 }

@@ -49,11 +49,14 @@ static void refuses_what_is_not_ours(void **state) {
     uint64_t bytes;
     FAILS(store_open(in(p, "missing.db"), STORE_READER, &s, &err), STATUS_DATA, "no such store");
     FAILS(store_open(p->directory, STORE_WRITER, &s, &err), STATUS_DATA, "is a directory");
-    FAILS(store_open(write_text(p, "text.db", "Dear diary, this is a long text and no database at all, is it?"), STORE_WRITER, &s, &err),
-          STATUS_DATA, "is not an SQLite database");
+    FAILS(
+        store_open(write_text(p, "text.db", "Dear diary, this is a long text and no database at all, is it?"),
+                   STORE_WRITER, &s, &err),
+        STATUS_DATA, "is not an SQLite database");
     run_sql(in(p, "foreign.db"), "PRAGMA application_id = 1234; CREATE TABLE mine (x)");
     OK(hash_file(in(p, "foreign.db"), &before, &bytes, &err));
-    FAILS(store_open(in(p, "foreign.db"), STORE_WRITER, &s, &err), STATUS_DATA, "another program (application_id 0x000004D2");
+    FAILS(store_open(in(p, "foreign.db"), STORE_WRITER, &s, &err), STATUS_DATA,
+          "another program (application_id 0x000004D2");
     assert_untouched(in(p, "foreign.db"), &before);
     assert_false(path_exists(in(p, "foreign.db.lock")));
     run_sql(in(p, "plain.db"), "CREATE TABLE mine (x)");
@@ -91,7 +94,9 @@ static void migrates_forwards_after_a_backup(void **state) {
     static const migration good[] = {
         {NULL}, {"BEGIN IMMEDIATE; PRAGMA user_version = 2; CREATE TABLE extra (x); COMMIT"}};
     static const migration bad[] = {
-        {NULL}, {NULL}, {"BEGIN IMMEDIATE; PRAGMA user_version = 3; CREATE TABLE more (x); CREATE TABLE extra (x); COMMIT"}};
+        {NULL},
+        {NULL},
+        {"BEGIN IMMEDIATE; PRAGMA user_version = 3; CREATE TABLE more (x); CREATE TABLE extra (x); COMMIT"}};
     OK(store_lock(s, &err));
     OK(store_migrate(s, good, 2, &err));
     assert_int_equal(version_of(s), 2);
@@ -120,7 +125,9 @@ static void a_locked_store_says_by_whom(void **state) {
     pid_t child = fork();
     if (child == 0) {
         store *mine;
-        if (store_open(in(p, "a.db"), STORE_WRITER, &mine, NULL) != STATUS_OK || store_begin(mine, NULL) != STATUS_OK) _exit(1);
+        if (store_open(in(p, "a.db"), STORE_WRITER, &mine, NULL) != STATUS_OK ||
+            store_begin(mine, NULL) != STATUS_OK)
+            _exit(1);
         if (write(ready[1], "x", 1) != 1 || read(go[0], &byte, 1) != 1) _exit(2);
         store_rollback(mine);
         _exit(0);
@@ -153,7 +160,8 @@ static void a_foreign_lock_is_told_apart(void **state) {
     store_close(s);
 }
 
-/* What was acknowledged before the disk was full is there; what failed is not there in part; afterwards it goes on. */
+/* What was acknowledged before the disk was full is there; what failed is not there in part; afterwards it
+ * goes on. */
 static void a_full_disk_loses_nothing_acknowledged(void **state) {
     place *p = *state;
     int64_t id, done = 0;
@@ -226,7 +234,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(makes_and_reopens, place_make, place_remove),
         cmocka_unit_test_setup_teardown(refuses_what_is_not_ours, place_make, place_remove),
-        cmocka_unit_test_setup_teardown(an_empty_file_is_migrated_and_needs_a_writer, place_make, place_remove),
+        cmocka_unit_test_setup_teardown(an_empty_file_is_migrated_and_needs_a_writer, place_make,
+                                        place_remove),
         cmocka_unit_test_setup_teardown(migrates_forwards_after_a_backup, place_make, place_remove),
         cmocka_unit_test_setup_teardown(a_locked_store_says_by_whom, place_make, place_remove),
         cmocka_unit_test_setup_teardown(a_foreign_lock_is_told_apart, place_make, place_remove),
