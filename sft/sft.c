@@ -1,0 +1,323 @@
+#include "sft/sft.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/progress.h"
+#include "core/base/signal.h"
+#include "core/train/checkpoint.h"
+#include "sft/data.h"
+#include "sft/loss.h"
+#include "sft/samples.h"
+
+/* Everything that a run holds; made at start, so that a step allocates nothing. */
+typedef struct sft {
+    const struct config *config;
+    const struct config_sft *c;
+    const stage_options *options;
+    const char *kind; /* "pretrain" or "sft" */
+    session session;
+    run *run; /* NULL on a dry run */
+    logger *log;
+    sft_data data;
+    model *model;
+    workspace *ws;
+    optimizer *optimizer;
+    struct schedule schedule;
+    sft_samples samples;
+    pack pack;
+    float *dlogprob, *logprob; /* rows of a micro-batch */
+    buffer line;
+    int64_t step; /* done so far */
+    double best;  /* lowest validation loss; NaN before the first */
+} sft;
+
+/* ---- making ---- */
+
+static status open_model(sft *s, error *err) {
+    uint64_t seed = (uint64_t)s->config->seed;
+    model_config shape;
+    if (s->c->init) {
+        model_options o = {
+            .trained = 1, .language_head = 1, .n_score = 0, .score_bias = 0, .n_vocab = s->session.n_vocab};
+        TRY(model_load(s->session.dev, s->c->init, &o, &s->model, err));
+    } else {
+        TRY(session_model_config(&s->session, &shape, err));
+        TRY(model_init(s->session.dev, &shape, seed, 1, &s->model, err));
+    }
+    session_set_length(&s->session, model_get_config(s->model)->context);
+    return STATUS_OK;
+}
+
+static status print_plan(sft *s, const limits *l, error *err) {
+    memory_plan plan = {0};
+    const model_config *shape = model_get_config(s->model);
+    struct optimizer_options how = optimizer_options_of(&s->c->optimizer, s->c->ema);
+    TRY(model_plan(s->session.dev, shape, 1, "model", &plan, err));
+    TRY(workspace_plan(s->session.dev, shape, l, "model", &plan, err));
+    optimizer_plan(model_flat(s->model)->count, &how, "model", &plan);
+    TRY(sft_samples_plan(&s->session, s->c, shape, &plan, err));
+    session_print_plan(&plan, stdout);
+    return STATUS_OK;
+}
+
+static status add_inputs(sft *s, error *err) {
+    if (s->c->init)
+        TRY(lineage_add_in(run_lineage(s->run), run_directory(s->run), "init", -1, s->c->init, err));
+    const config_strings *lists[] = {&s->c->train, &s->c->valid};
+    for (int l = 0; l < 2; l++)
+        for (int i = 0; i < lists[l]->n; i++)
+            TRY(lineage_add_in(run_lineage(s->run), run_directory(s->run), l ? "valid" : "train", -1,
+                               lists[l]->value[i], err));
+    return STATUS_OK;
+}
+
+static status open_all(sft *s, error *err) {
+    TRY(session_open(s->config, s->c->init, s->log, &s->session, err));
+    TRY(open_model(s, err));
+    TRY(sft_data_open(&s->session, s->c, s->options->round, &s->data, err));
+    limits l = sft_limits(&s->data, s->c);
+    if (s->options->dry_run) return print_plan(s, &l, err);
+    TRY(add_inputs(s, err));
+    struct optimizer_options how = optimizer_options_of(&s->c->optimizer, s->c->ema);
+    s->schedule = schedule_of(&s->c->optimizer, s->data.steps);
+    TRY(workspace_create(s->session.dev, model_get_config(s->model), &l, &s->ws, err));
+    TRY(optimizer_create(s->session.dev, model_flat(s->model), &how, &s->optimizer, err));
+    TRY(pack_create(&l, &s->pack, err));
+    TRY(sft_samples_open(&s->session, s->c, &s->data, model_get_config(s->model), &s->samples, err));
+    s->dlogprob = calloc((size_t)l.max_row, sizeof *s->dlogprob);
+    s->logprob = calloc((size_t)l.max_row, sizeof *s->logprob);
+    return s->dlogprob && s->logprob ? STATUS_OK : error_memory(err, "rows");
+}
+
+static void close_all(sft *s) {
+    sft_samples_close(&s->samples);
+    pack_free(&s->pack);
+    optimizer_free(s->optimizer);
+    workspace_free(s->ws);
+    model_free(s->model);
+    sft_data_close(&s->data);
+    session_close(&s->session);
+    free(s->dlogprob);
+    free(s->logprob);
+    buffer_free(&s->line);
+    run_close(s->run);
+}
+
+/* ---- checkpoints ---- */
+
+static status save_checkpoint(sft *s, int stopped, error *err) {
+    const char *directory;
+    double epoch = s->data.order.epoch, next = s->data.order.next;
+    const loop_figure loop[] = {{"epoch", &epoch}, {"next", &next}, {"best", &s->best}};
+    TRY(run_checkpoint_begin(s->run, s->step, stopped, &directory, err));
+    status st = checkpoint_save(directory, "model", s->model, s->optimizer, err);
+    if (st == STATUS_OK) st = checkpoint_save_loop(directory, loop, 3, err);
+    if (st == STATUS_OK) return run_checkpoint_commit(s->run, err);
+    run_checkpoint_abandon(s->run);
+    return st;
+}
+
+static status resume(sft *s, error *err) {
+    double epoch, next;
+    const loop_figure loop[] = {{"epoch", &epoch}, {"next", &next}, {"best", &s->best}};
+    const char *directory = run_checkpoint_path(s->run);
+    TRY(checkpoint_load(directory, "model", s->model, s->optimizer, err));
+    TRY(checkpoint_load_loop(directory, loop, 3, err));
+    order_seek(&s->data.order, (int)epoch, (int)next);
+    s->step = run_checkpoint_step(s->run);
+    log_line(s->log, "resumed at step %" PRId64, s->step);
+    return STATUS_OK;
+}
+
+/* ---- one step ---- */
+
+/* Fills the pack with examples from *next on, as far as they fit. Returns how many went in. */
+static int fill_pack(sft *s, const sequences *from, const int32_t *index, const uint64_t *id, int n,
+                     int *next) {
+    pack_clear(&s->pack);
+    int first = *next;
+    for (; *next < n; (*next)++) {
+        int i = index ? index[*next] : *next;
+        if (!pack_fits(&s->pack, sequence_length(from, i), sequence_targets(from, i))) break;
+        pack_add(&s->pack, id ? id[*next] : (uint64_t)i, from->token.data + from->start[i],
+                 sequence_length(from, i));
+        pack_rows_of_targets(&s->pack, from->target.data + from->start[i]);
+    }
+    return *next - first;
+}
+
+/* Gradients of all micro-batches of the step, and its loss. */
+static status accumulate(sft *s, struct sft_loss *loss, int64_t *tokens, error *err) {
+    forward_options o = {.temperature = 1, .dropout = s->c->dropout, .for_backward = 1};
+    o.dropout_key = random_make_key((uint64_t)s->config->seed, RANDOM_DROPOUT, (uint32_t)s->options->round,
+                                    (uint32_t)s->step);
+    row_grads grads = {.logprob = s->dlogprob};
+    row_values values = {.logprob = s->logprob};
+    for (int next = 0; next < s->data.n_index;) {
+        fill_pack(s, &s->data.train, s->data.index, s->data.id, s->data.n_index, &next);
+        sft_loss_gradient(s->pack.b.n_row, s->data.n_target, s->dlogprob);
+        TRY(model_forward(s->model, s->ws, &s->pack.b, &o, err));
+        TRY(model_backward(s->model, s->ws, &grads, &values, err));
+        sft_loss_add(loss, s->pack.b.n_row, s->logprob);
+        *tokens += s->pack.b.n_token;
+    }
+    return STATUS_OK;
+}
+
+/* A loss that is not finite stops the run before the step, naming where it came from. */
+static status check_loss(const sft *s, const struct sft_loss *loss, error *err) {
+    if (isfinite(sft_loss_mean(loss))) return STATUS_OK;
+    return error_set(err, STATUS_FAILED,
+                     "step %" PRId64 ": the loss is %g over %" PRId64
+                     " targets of %d examples (first: example %d): no weight "
+                     "was changed; lower %s.lr or look at the data",
+                     s->step + 1, sft_loss_mean(loss), loss->n_target, s->data.n_index, s->data.index[0],
+                     s->kind);
+}
+
+static status write_timing(sft *s, double seconds, int64_t tokens, error *err) {
+    buffer_clear(&s->line);
+    buffer_format(&s->line,
+                  "{\"step\":%" PRId64 ",\"seconds\":%.6f,\"tokens\":%" PRId64 ",\"tokens_per_s\":%.1f}",
+                  s->step, seconds, tokens, (double)tokens / seconds);
+    return run_timing(s->run, &s->line, err);
+}
+
+static status train_step(sft *s, progress *bar, error *err) {
+    struct sft_loss loss = {0};
+    int64_t tokens = 0;
+    double norm, started = clock_seconds(), lr = s->c->optimizer.lr * schedule_factor(&s->schedule, s->step);
+    sft_data_step(&s->data, s->c);
+    model_zero_grad(s->model);
+    TRY(accumulate(s, &loss, &tokens, err));
+    TRY(check_loss(s, &loss, err));
+    TRY(optimizer_step(s->optimizer, lr, &norm, err));
+    model_changed(s->model);
+    s->step++;
+
+    double mean = sft_loss_mean(&loss);
+    char figures[64];
+    snprintf(figures, sizeof figures, "loss %.4f", mean);
+    progress_step(bar, s->step, tokens, figures);
+    buffer_clear(&s->line);
+    buffer_format(&s->line, "{\"step\":%" PRId64 ",\"loss\":", s->step);
+    buffer_json_float(&s->line, (float)mean);
+    buffer_string(&s->line, ",\"perplexity\":");
+    buffer_json_float(&s->line, (float)sft_loss_perplexity(mean));
+    buffer_string(&s->line, ",\"lr\":");
+    buffer_json_float(&s->line, (float)lr);
+    buffer_string(&s->line, ",\"grad_norm\":");
+    buffer_json_float(&s->line, (float)norm);
+    buffer_format(&s->line, ",\"tokens\":%" PRId64 "}", tokens);
+    TRY(run_metrics(s->run, &s->line, err));
+    return write_timing(s, clock_seconds() - started, tokens, err);
+}
+
+/* ---- validation ---- */
+
+static status validate(sft *s, error *err) {
+    forward_options o = {.temperature = 1};
+    row_values values = {.logprob = s->logprob};
+    struct sft_loss loss = {0};
+    if (s->data.valid.n == 0) return STATUS_OK;
+    for (int next = 0; next < s->data.valid.n;) {
+        fill_pack(s, &s->data.valid, NULL, NULL, s->data.valid.n, &next);
+        TRY(model_forward(s->model, s->ws, &s->pack.b, &o, err));
+        TRY(model_read(s->model, s->ws, &values, err));
+        sft_loss_add(&loss, s->pack.b.n_row, s->logprob);
+    }
+    double mean = sft_loss_mean(&loss);
+    buffer_clear(&s->line);
+    buffer_format(&s->line, "{\"step\":%" PRId64 ",\"split\":\"valid\",\"loss\":", s->step);
+    buffer_json_float(&s->line, (float)mean);
+    buffer_string(&s->line, ",\"perplexity\":");
+    buffer_json_float(&s->line, (float)sft_loss_perplexity(mean));
+    buffer_format(&s->line, ",\"tokens\":%" PRId64 "}", (int64_t)s->data.valid.token.len);
+    TRY(run_metrics(s->run, &s->line, err));
+    log_line(s->log, "step %" PRId64 "/%" PRId64 ": validation loss %.4f, perplexity %.2f", s->step,
+             s->data.steps, mean, sft_loss_perplexity(mean));
+    if (!(mean < s->best) && !isnan(s->best)) return STATUS_OK;
+    s->best = mean;
+    return session_save_model(&s->session, s->run, "best", s->model, NULL, err);
+}
+
+static int is_due(int every, int64_t step, int64_t steps) {
+    return step == steps || (every && step % every == 0);
+}
+
+/* What stands between two steps: validation, samples, a checkpoint, a signal. */
+static status between_steps(sft *s, error *err) {
+    int64_t n = s->step, all = s->data.steps;
+    if (is_due(s->c->eval_every, n, all)) TRY(validate(s, err));
+    if (s->c->sample_every && is_due(s->c->sample_every, n, all))
+        TRY(sft_samples_show(&s->samples, &s->session, s->model, (uint64_t)s->config->seed, n, err));
+    if (is_due(s->c->save_every, n, all)) return save_checkpoint(s, 0, err);
+    if (!signal_stop_requested()) return STATUS_OK;
+    TRY(save_checkpoint(s, 1, err));
+    return error_set(err, STATUS_INTERRUPTED, "stopped by a signal at step %" PRId64 "; --resume goes on", n);
+}
+
+/* ---- the run ---- */
+
+static status train(sft *s, error *err) {
+    progress bar;
+    progress_begin(&bar, s->log, s->kind, "step", s->step, s->data.steps);
+    log_line(s->log, "%s: %d examples, %zu tokens, %" PRId64 " targets; %d held out; %" PRId64 " steps; %s",
+             s->kind, s->data.train.n, s->data.train.token.len, s->data.train.n_target, s->data.valid.n,
+             s->data.steps, s->session.dev->name);
+    while (s->step < s->data.steps) {
+        TRY(train_step(s, &bar, err));
+        TRY(between_steps(s, err));
+    }
+    progress_end(&bar);
+    return STATUS_OK;
+}
+
+static status save(sft *s, error *err) {
+    TRY(session_save_model(&s->session, s->run, "model", s->model, NULL, err));
+    const float *average = optimizer_get_state(s->optimizer)->ema;
+    if (average) TRY(session_save_model(&s->session, s->run, "model-ema", s->model, average, err));
+    TRY(lineage_add_out(run_lineage(s->run), run_directory(s->run), "model", s->step,
+                        run_path(s->run, "model"), err));
+    return run_finish(s->run, err);
+}
+
+static status run_stages(sft *s, run_state state, error *err) {
+    TRY(open_all(s, err));
+    if (s->options->dry_run) return STATUS_OK;
+    if (state == RUN_RESUMED) TRY(resume(s, err));
+    TRY(train(s, err));
+    return save(s, err);
+}
+
+static status open_run(sft *s, run_state *state, error *err) {
+    run_options o = {.directory = s->config->run,
+                     .kind = s->kind,
+                     .round = s->options->round,
+                     .seed = (uint64_t)s->config->seed,
+                     .table = &CONFIG_TABLE,
+                     .values = s->config,
+                     .sections = s->c == &s->config->pretrain ? CONFIG_OF_PRETRAIN : CONFIG_OF_SFT,
+                     .resume = s->options->resume,
+                     .keep_checkpoints = s->c->keep_checkpoints};
+    TRY(run_open(&o, &s->run, state, err));
+    s->log = run_log(s->run);
+    return STATUS_OK;
+}
+
+status sft_run(const struct config *c, const struct config_sft *section, const stage_options *options,
+               error *err) {
+    sft s = {.config = c, .c = section, .options = options, .log = options->log, .best = NAN};
+    run_state state = RUN_NEW;
+    s.kind = section == &c->pretrain ? "pretrain" : "sft";
+    status st = options->dry_run ? STATUS_OK : open_run(&s, &state, err);
+    if (st == STATUS_OK && state == RUN_FINISHED)
+        log_line(options->log, "%s: %s was finished before", c->run, s.kind);
+    else if (st == STATUS_OK)
+        st = run_stages(&s, state, err);
+    close_all(&s);
+    return st;
+}
