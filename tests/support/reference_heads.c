@@ -121,18 +121,25 @@ static double gumbel(const struct op_sample *o, int row, int v) {
     return -log(-log((double)random_uniform(bits[v % 4])));
 }
 
+/* top-k keeps the k first ids in that order; top-p then the shortest start of what is left whose share of its
+   probability reaches top_p (Holtzman et al. 2020), as transformers' warpers do one after the other. */
 wide reference_sample(const struct op_sample *o, int row) {
     logits l = logits_of_row(o->hidden, row, o->w.w, o->n_vocab, (double)o->temperature);
     wide score = wide_create(1, l.n);
+    int *rank = calloc((size_t)l.n, sizeof *rank);
+    for (int v = 0; v < l.n; v++)
+        for (int u = 0; u < l.n; u++) rank[v] += comes_before(l.z, u, v);
+    int k = o->top_k > 0 ? o->top_k : l.n;
+    double kept = 0;
+    for (int v = 0; v < l.n; v++) kept += rank[v] < k ? l.p[v] : 0;
     for (int v = 0; v < l.n; v++) {
-        int rank = 0;
         double before = 0; /* probability of the ids that come before v */
-        for (int u = 0; u < l.n && (o->top_k > 0 || o->top_p < 1); u++)
-            if (comes_before(l.z, u, v)) rank++, before += l.p[u];
-        int cut = !o->greedy && ((o->top_k > 0 && rank >= o->top_k) || (o->top_p < 1 && before >= o->top_p));
+        for (int u = 0; u < l.n; u++) before += rank[u] < rank[v] ? l.p[u] : 0;
+        int cut = !o->greedy && (rank[v] >= k || (o->top_p < 1 && before >= o->top_p * kept));
         double g = o->greedy ? 0 : gumbel(o, row, v);
         wide_add(score, 0, v, cut ? -INFINITY : l.z[v] + g, l.amplify[v] + fabs(g));
     }
+    free(rank);
     logits_free(&l);
     return score;
 }
