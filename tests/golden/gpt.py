@@ -1,5 +1,5 @@
-"""GPT-2 and Llama in PyTorch, float64, from Hugging Face directories: a forward written from the papers and nothing of
-the C code, for trace.py. safetensors and tokenizer.json are read by hand."""
+"""GPT-2 and Llama in PyTorch, float64, from Hugging Face directories: a forward written from the papers and
+nothing of the C code, for trace.py. safetensors and tokenizer.json are read by hand."""
 import json
 import math
 import os
@@ -41,7 +41,8 @@ class Model:
         with open(os.path.join(directory, "config.json"), encoding="utf-8") as f:
             self.config = json.load(f)
         arrays = read_safetensors(os.path.join(directory, "model.safetensors"))
-        self.parameters = {name: torch.tensor(a, dtype=torch.float64, requires_grad=True) for name, a in arrays.items()}
+        self.parameters = {name: torch.tensor(a, dtype=torch.float64, requires_grad=True)
+                           for name, a in arrays.items()}
         c = self.config
         self.kind = c["model_type"]
         if self.kind not in ("gpt2", "llama"):
@@ -75,7 +76,8 @@ class Model:
         """Rotary positions (Su et al. 2021) with the pairs (i, i + head_dim / 2)."""
         t, half = x.shape[1], x.shape[2] // 2
         theta = self.config.get("rope_theta") or 10000.0
-        angle = torch.arange(t, dtype=torch.float64)[:, None] * theta ** (-torch.arange(half, dtype=torch.float64) / half)
+        step = theta ** (-torch.arange(half, dtype=torch.float64) / half)
+        angle = torch.arange(t, dtype=torch.float64)[:, None] * step
         cos, sin, a, b = torch.cos(angle), torch.sin(angle), x[..., :half], x[..., half:]
         return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 

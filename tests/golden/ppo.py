@@ -1,7 +1,7 @@
 """Golden numbers of tests/ppo: python3 tests/golden/ppo.py > tests/golden/ppo.json
 
-Advantages are the direct double sum of Schulman et al. 2016, eq. 16, not the recurrence that the C code has; gradients
-are those of the unclipped branch where it is the larger one, as an array expression."""
+Advantages are the direct double sum of Schulman et al. 2016, eq. 16, not the recurrence that the C code has;
+gradients are those of the unclipped branch where it is the larger one, as an array expression."""
 import itertools
 
 import numpy as np
@@ -12,7 +12,8 @@ rng = np.random.default_rng(3)
 
 # --- score: end rule, then clip ---
 scores = []
-for rule, finished, clip, score in itertools.product(("replace", "subtract", "keep"), (0, 1), (0.0, 1.5), (0.5, 3.0, -4.0)):
+for rule, finished, clip, score in itertools.product(("replace", "subtract", "keep"), (0, 1), (0.0, 1.5),
+                                                     (0.5, 3.0, -4.0)):
     amount = -1.0 if rule == "replace" else 1.0
     s = score
     if not finished:
@@ -66,7 +67,8 @@ for n, clip, coef in itertools.product((1, 40), (0.0, 0.2), (1.0, 0.1)):
     two = (np.clip(new, old - eps, old + eps) - target) ** 2 if clip else one
     value.append(dict(value_clip=clip, vf_coef=coef, value=new, value_old=old, value_target=target,
                       loss=vf * 0.5 * np.mean(np.maximum(one, two)),
-                      dvalue=np.where(one >= two, vf * (new - target), 0.0) / n, clip_share=np.mean(two > one)))
+                      dvalue=np.where(one >= two, vf * (new - target), 0.0) / n,
+                      clip_share=np.mean(two > one)))
 v, t = f32(rng.normal(0, 1, 30)), f32(rng.normal(0, 1, 30))
 v = f32(0.5 * v + t)
 explained = [dict(value=v, value_target=t, explained_variance=1 - np.var(t - v) / np.var(t))]

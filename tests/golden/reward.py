@@ -1,7 +1,7 @@
 """Golden numbers of tests/reward: python3 tests/golden/reward.py > tests/golden/reward.json
 
-A step is a list of elements (scores, ranks, weight). Pairs are listed first, as (winner, loser, share of a pair), then
-each is a term of its own: not the loop over answers that the C code has."""
+A step is a list of elements (scores, ranks, weight). Pairs are listed first, as (winner, loser, share of a
+pair), then each is a term of its own: not the loop over answers that the C code has."""
 import itertools
 
 import numpy as np

@@ -8,12 +8,13 @@ DIR/iteration-000001/{before,after}/{policy,value} (docs: formats). From these t
   m.logprob, m.value, m.policy_loss, m.value_loss, m.grad_norm of each minibatch, its own updates in between
   after/policy, after/value             after its own AdamW updates
 prints the largest difference of each field, and ends with 1 when one is beyond the tolerance, relative to
-max(1, |number|). Settings come from RUN/config.yaml, learning rates and the KL coefficient from RUN/metrics.jsonl.
+max(1, |number|). Settings come from RUN/config.yaml, learning rates and the KL coefficient from
+RUN/metrics.jsonl.
 
-Adam's moments are not in the trace: they are carried from iteration 1 on. Where an iteration's predecessor is not
-there, or a pre-training loss is mixed in (ppo.ptx_coef), what follows the first update is not checked, and said so.
-Adam divides by the gradient's own size, so an entry whose gradient is rounding noise may move either way; the weights'
-tolerance is wider by what a gradient off by --noise x its norm / sqrt(count) can change."""
+Adam's moments are not in the trace: they are carried from iteration 1 on. Where an iteration's predecessor is
+not there, or a pre-training loss is mixed in (ppo.ptx_coef), what follows the first update is not checked, and
+said so. Adam divides by the gradient's own size, so an entry whose gradient is rounding noise may move either
+way; the weights' tolerance is wider by what a gradient off by --noise x its norm / sqrt(count) can change."""
 import argparse
 import glob
 import json
@@ -36,8 +37,8 @@ class Table:
         self.tolerance, self.rows, self.failed = tolerance, {}, False
 
     def add(self, field, got, want, slack=0.0, scale=None, tolerance=None):
-        """got: the trace's numbers; want: ours. The difference is relative to scale, or else to max(1, |want|); slack is
-        taken off it before it is held against the tolerance."""
+        """got: the trace's numbers; want: ours. The difference is relative to scale, or else to max(1, |want|);
+        slack is taken off it before it is held against the tolerance."""
         got, want = np.asarray(got, np.float64).ravel(), np.asarray(want, np.float64).ravel()
         if got.shape != want.shape:
             raise SystemExit(f"{field}: {got.size} numbers in the trace, {want.size} expected")
@@ -60,7 +61,8 @@ class Table:
         for field, (n, tolerance, excess, got, want) in self.rows.items():
             bad = not excess <= tolerance
             self.failed |= bad
-            print(f"  {field:<18}{n:>9}{max(excess, 0):>20.2e}{tolerance:>10.0e}{got:>16.7g}{want:>16.7g}{'  BEYOND' if bad else ''}")
+            print(f"  {field:<18}{n:>9}{max(excess, 0):>20.2e}{tolerance:>10.0e}{got:>16.7g}{want:>16.7g}"
+                  + ("  BEYOND" if bad else ""))
 
 
 class AdamW:
@@ -244,8 +246,8 @@ def read_settings(run, overrides):
     for item in overrides:
         key, _, text = item.partition("=")
         s[key.removeprefix("ppo.")] = yaml.safe_load(text)
-    for key in ("clip", "beta1", "beta2", "eps", "weight_decay", "gamma", "lambda", "temperature", "clip_low", "clip_high",
-                "value_clip", "vf_coef", "ptx_coef"):
+    for key in ("clip", "beta1", "beta2", "eps", "weight_decay", "gamma", "lambda", "temperature", "clip_low",
+                "clip_high", "value_clip", "vf_coef", "ptx_coef"):
         s[key] = float(s[key])  # YAML 1.1 reads 1e-5 as text
     if s["aggregate"] != "token-mean":
         raise SystemExit(f"ppo.aggregate {s['aggregate']}: only token-mean is recomputed here")
@@ -273,10 +275,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trace", metavar="DIR", help="what --trace wrote")
     parser.add_argument("--run", required=True, help="the run directory: config.yaml and metrics.jsonl")
-    parser.add_argument("--reference", help="the reference model's directory (else ppo.reference, ppo.policy of the config)")
+    parser.add_argument("--reference", help="the reference's directory (else ppo.reference or ppo.policy of the config)")
     parser.add_argument("--tolerance", type=float, default=1e-5, help="of every field (1e-5)")
-    parser.add_argument("--noise", type=float, default=1e-4, help="rounding of a gradient's entry, relative to their rms (1e-4)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting of section ppo")
+    parser.add_argument("--noise", type=float, default=1e-4,
+                        help="rounding of a gradient's entries, relative to their rms (1e-4)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="override a setting of section ppo")
     args = parser.parse_args()
     s, metrics = read_settings(args.run, args.set), read_metrics(args.run)
     paths = sorted(glob.glob(os.path.join(args.trace, "iteration-*.safetensors")))

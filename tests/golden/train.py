@@ -24,8 +24,8 @@ def factor(kind, total, warmup, start, flat, final, step):
 
 schedules = []
 for kind, (total, warmup, start, flat, final) in itertools.product(("constant", "linear", "cosine"), (
-        (10, 0, 0.0, 0.0, 0.0), (10, 0, 0.0, 0.0, 0.1), (20, 5, 0.1, 0.0, 0.1), (20, 2, 0.0, 0.5, 0.0), (4, 4, 0.5, 0.0, 0.0), (4, 1, 0.5, 0.0, 0.0),
-        (1, 0, 0.0, 0.0, 0.0))):
+        (10, 0, 0.0, 0.0, 0.0), (10, 0, 0.0, 0.0, 0.1), (20, 5, 0.1, 0.0, 0.1), (20, 2, 0.0, 0.5, 0.0),
+        (4, 4, 0.5, 0.0, 0.0), (4, 1, 0.5, 0.0, 0.0), (1, 0, 0.0, 0.0, 0.0))):
     schedules.append(dict(kind=kind, steps=total, warmup=warmup, warmup_from=start, flat=flat, final=final,
                           factor=[factor(kind, total, warmup, start, flat, final, s) for s in range(total + 2)]))
 
