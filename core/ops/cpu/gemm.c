@@ -32,6 +32,14 @@ struct tile {
     const char *fetch; /* memory that a later pass reads */
 };
 
+/* What the end of the tile adds is on its way while the chain runs. */
+ALWAYS_INLINE void tile_fetch(const float *p, int64_t ld, const int rows, const int across) {
+    if (!p) return;
+    for (int r = 0; r < rows; r++)
+        UNROLL for (int j = 0; j < across; j++)
+            _mm_prefetch((const char *)(p + r * ld + j * LANES), _MM_HINT_T0);
+}
+
 /* All but the pointers are constants at each call, so the loops unroll and the sums stay in registers. */
 ALWAYS_INLINE void tile_run(const struct tile *t, const int rows, const int across, const int fetch) {
     v16 sum[TILE_ROWS][ACROSS_MOST];
@@ -39,6 +47,8 @@ ALWAYS_INLINE void tile_run(const struct tile *t, const int rows, const int acro
     const float *a = t->a, *b = t->b;
     const char *ahead = t->fetch;
     int64_t ld_a = t->ld_a;
+    tile_fetch(t->prior, t->ld_prior, rows, across);
+    tile_fetch(t->add, t->ld_add, rows, across);
     for (int64_t k = 0; k < t->depth; k++, a++, b += PANEL, ahead += fetch) {
         UNROLL for (int z = 0; z < fetch; z += 64) _mm_prefetch(ahead + z, _MM_HINT_T1);
         v16 column[ACROSS_MOST];

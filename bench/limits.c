@@ -1,0 +1,89 @@
+#include "bench/limits.h"
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { CHAINS = 12, STEPS = 1 << 20, REPEATS = 8 };
+static const size_t stream_bytes = (size_t)192 << 20;
+
+double bench_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* CHAINS independent chains hide the latency of a fused multiply-add. Returns a value, so that nothing is
+   removed. */
+__attribute__((target("avx512f"))) static float fma_512(void) {
+    __m512 x[CHAINS], a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(1e-3f);
+    for (int j = 0; j < CHAINS; j++) x[j] = _mm512_set1_ps((float)j);
+    for (int i = 0; i < STEPS; i++) {
+#pragma GCC unroll 12
+        for (int j = 0; j < CHAINS; j++) x[j] = _mm512_fmadd_ps(x[j], a, b);
+    }
+    float sum = 0;
+    for (int j = 0; j < CHAINS; j++) sum += _mm512_cvtss_f32(x[j]);
+    return sum;
+}
+
+__attribute__((target("avx2,fma"))) static float fma_256(void) {
+    __m256 x[CHAINS], a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(1e-3f);
+    for (int j = 0; j < CHAINS; j++) x[j] = _mm256_set1_ps((float)j);
+    for (int i = 0; i < STEPS; i++) {
+#pragma GCC unroll 12
+        for (int j = 0; j < CHAINS; j++) x[j] = _mm256_fmadd_ps(x[j], a, b);
+    }
+    float sum = 0;
+    for (int j = 0; j < CHAINS; j++) sum += _mm256_cvtss_f32(x[j]);
+    return sum;
+}
+
+static uint64_t read_words(const uint64_t *p, size_t n) {
+    uint64_t a = 0, b = 0, c = 0, d = 0;
+    for (size_t i = 0; i + 8 <= n; i += 8) a += p[i], b += p[i + 2], c += p[i + 4], d += p[i + 6];
+    return a + b + c + d;
+}
+
+static double measure_fma(int n_thread, int wide) {
+    double best = 0;
+    for (int i = 0; i < REPEATS; i++) {
+        float sink = 0;
+        double t = bench_seconds();
+#pragma omp parallel num_threads(n_thread) reduction(+ : sink)
+        sink += wide ? fma_512() : fma_256();
+        t = bench_seconds() - t;
+        double rate = 2.0 * (wide ? 16 : 8) * CHAINS * STEPS * n_thread / t;
+        if (rate > best && sink != 0) best = rate;
+    }
+    return best;
+}
+
+struct limits limits_measure(int n_thread, int wide) {
+    struct limits limits = {.fma = measure_fma(n_thread, wide)};
+    char *from = malloc(stream_bytes), *to = malloc(stream_bytes);
+    if (from && to) {
+        memset(from, 1, stream_bytes);
+        memset(to, 1, stream_bytes);
+        size_t part = stream_bytes / (size_t)n_thread / 64 * 64;
+        for (int i = 0; i < REPEATS; i++) {
+            uint64_t sink = 0;
+            double t = bench_seconds();
+#pragma omp parallel for num_threads(n_thread) reduction(+ : sink)
+            for (int k = 0; k < n_thread; k++)
+                sink += read_words((const uint64_t *)(from + (size_t)k * part), part / 8);
+            double read = (double)part * n_thread / (bench_seconds() - t);
+            t = bench_seconds();
+#pragma omp parallel for num_threads(n_thread)
+            for (int k = 0; k < n_thread; k++) memcpy(to + (size_t)k * part, from + (size_t)k * part, part);
+            double copy = 2 * (double)part * n_thread / (bench_seconds() - t);
+            if (read > limits.read && sink != 0) limits.read = read;
+            if (copy > limits.copy) limits.copy = copy;
+        }
+    }
+    free(from);
+    free(to);
+    return limits;
+}
