@@ -8,12 +8,33 @@ static const char *program_name(char **argv) {
     return slash ? slash + 1 : argv[0];
 }
 
-static status refuse(char **argv, error *err, const char *what, const char *word) {
-    return error_set(
-        err, STATUS_USAGE,
-        "%s: %s%s\nusage: %s CONFIG [--set section.key=value]... [--resume] [--dry-run] [--trace DIR] "
-        "[--help]",
-        program_name(argv), what, word, program_name(argv));
+static int has_section(const char *const *sections, const char *name) {
+    for (; sections && *sections; sections++)
+        if (strcmp(*sections, name) == 0) return 1;
+    return !sections;
+}
+
+/* One command line as it is parsed. */
+typedef struct command {
+    int argc;
+    char **argv;
+    const char *const *sections;
+    struct config_options *options;
+    error *err;
+} command;
+
+static void print_usage(const command *c, buffer *out) {
+    buffer_format(out, "usage: %s CONFIG [--set section.key=value]... [--resume] [--dry-run]%s [--help]",
+                  program_name(c->argv), has_section(c->sections, "ppo") ? " [--trace DIR]" : "");
+}
+
+static status refuse(const command *c, const char *what, const char *word) {
+    buffer usage = {0};
+    print_usage(c, &usage);
+    status s = buffer_check(&usage, c->err);
+    if (s == STATUS_OK) s = error_set(c->err, STATUS_USAGE, "%s%s\n%s", what, word, usage.data);
+    buffer_free(&usage);
+    return s;
 }
 
 /* Takes the value of option argv[*i], "--name value" or "--name=value"; NULL when there is none. */
@@ -28,9 +49,10 @@ static int is_option(const char *argument, const char *name, int takes_value) {
     return strncmp(argument, name, n) == 0 && (argument[n] == 0 || (takes_value && argument[n] == '='));
 }
 
-static status parse_arguments(int argc, char **argv, struct config_options *o, error *err) {
-    for (int i = 1; i < argc; i++) {
-        const char *a = argv[i], *value = a;
+static status parse_arguments(const command *c) {
+    struct config_options *o = c->options;
+    for (int i = 1; i < c->argc; i++) {
+        const char *a = c->argv[i], *value = a;
         if (is_option(a, "--help", 0) || is_option(a, "-h", 0))
             o->help = true;
         else if (is_option(a, "--resume", 0))
@@ -38,18 +60,18 @@ static status parse_arguments(int argc, char **argv, struct config_options *o, e
         else if (is_option(a, "--dry-run", 0))
             o->dry_run = true;
         else if (is_option(a, "--set", 1))
-            o->setting[o->n_setting++] = value = option_value(argc, argv, &i);
-        else if (is_option(a, "--trace", 1))
-            o->trace = value = option_value(argc, argv, &i);
+            o->setting[o->n_setting++] = value = option_value(c->argc, c->argv, &i);
+        else if (is_option(a, "--trace", 1) && has_section(c->sections, "ppo"))
+            o->trace = value = option_value(c->argc, c->argv, &i);
         else if (a[0] == '-' && a[1])
-            return refuse(argv, err, "unknown option ", a);
+            return refuse(c, "unknown option ", a);
         else if (o->file)
-            return refuse(argv, err, "one CONFIG is enough: ", a);
+            return refuse(c, "one CONFIG is enough: ", a);
         else
             o->file = a;
-        if (!value) return refuse(argv, err, "a value is missing behind ", a);
+        if (!value) return refuse(c, "a value is missing behind ", a);
     }
-    if (!o->file && !o->help) return refuse(argv, err, "no CONFIG is given", "");
+    if (!o->file && !o->help) return refuse(c, "no CONFIG is given", "");
     return STATUS_OK;
 }
 
@@ -78,16 +100,18 @@ status config_load_file(const char *file, const char *const *settings, int n_set
     return STATUS_OK;
 }
 
-static void print_help(char **argv, const char *const *sections) {
-    const char *name = program_name(argv);
-    printf("usage: %s CONFIG [--set section.key=value]... [--resume] [--dry-run] [--trace DIR] [--help]\n\n"
-           "  CONFIG      a YAML file of sections\n"
-           "  --set       overrides a key; may be given several times\n"
-           "  --resume    goes on with an unfinished run\n"
-           "  --dry-run   checks the config and prints the memory plan\n"
-           "  --trace DIR writes what each PPO iteration computed\n\nKeys:\n",
-           name);
-    config_print_help(&CONFIG_TABLE, sections, stdout);
+static void print_help(const command *c) {
+    buffer usage = {0};
+    print_usage(c, &usage);
+    printf("%s\n\n"
+           "  CONFIG       a YAML file of sections\n"
+           "  --set        overrides a key; may be given several times\n"
+           "  --resume     goes on with an unfinished run\n"
+           "  --dry-run    checks the config and prints the memory plan\n%s\nKeys:\n",
+           usage.data ? usage.data : "",
+           has_section(c->sections, "ppo") ? "  --trace DIR  writes what each PPO iteration computed\n" : "");
+    buffer_free(&usage);
+    config_print_help(&CONFIG_TABLE, c->sections, stdout);
 }
 
 status config_load(int argc, char **argv, const char *const *sections, const char *const *needed,
@@ -95,9 +119,10 @@ status config_load(int argc, char **argv, const char *const *sections, const cha
     *options = (struct config_options){.setting = calloc((size_t)argc + 1, sizeof *options->setting)};
     memset(out, 0, sizeof *out);
     if (!options->setting) return error_memory(err, "a command line");
-    status s = parse_arguments(argc, argv, options, err);
+    command c = {argc, argv, sections, options, err};
+    status s = parse_arguments(&c);
     if (s == STATUS_OK && options->help) {
-        print_help(argv, sections);
+        print_help(&c);
         return STATUS_OK;
     }
     if (s == STATUS_OK) s = config_load_file(options->file, options->setting, options->n_setting, out, err);

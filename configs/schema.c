@@ -169,7 +169,7 @@ static const config_key TABLE[] = {
          "How prompts and chats become tokens; auto: as tokenizer_config.json says, else plain."),
     TEXT("data.system", data.system, NULL, "System prompt of chats that have none."),
     TEXT("data.separator", data.separator, NULL,
-         "Line that splits a .txt file into documents; none: one document."),
+         "Text that splits a .txt file into documents; none: one document a file."),
     INT("data.max_bad", data.max_bad, "0", 0, MANY, "lines",
         "Bad lines tolerated in the files of a stage together."),
     WORD("data.too_long", data.too_long, TOO_LONG, "error",

@@ -31,9 +31,9 @@ enum config_origin {
 }; /* of a round's policy, and of its reference */
 enum config_normalise_on { CONFIG_NORMALISE_ON_DEMONSTRATIONS, CONFIG_NORMALISE_ON_SAMPLES };
 
-/* AdamW, clipping and schedule. The rate is lr x a factor of the step (of the iteration in PPO): from
-   warmup_from to 1 over `warmup` steps, then 1 until the share `flat` of all steps, then down to lr_final at
-   the last one. */
+/* AdamW, clipping and schedule. The rate of a step (in PPO of an iteration) is lr times schedule_factor
+   (core/train/schedule.h): up over warmup steps, 1 until the share `flat` of all steps, then down to
+   lr_final. */
 struct config_optimizer {
     float lr, lr_final, flat, warmup_from;
     int warmup;   /* steps */

@@ -94,13 +94,14 @@ bool config_is_given(const config_source *source, const char *name); /* by the f
 /* The functions below take the sections of one program: a NULL-ended list of names, or NULL for all of them.
  */
 
-/* The resolved config as YAML that config_read accepts: every key, byte-stable. Relative paths are written
-   relative to `directory` (where the text will lie; "." keeps them), absolute ones as they are. */
+/* The resolved config as YAML that config_read accepts: every key, byte-stable. Paths are written relative to
+   `directory`, where the text will lie, so that a whole tree can be moved; absolute ones stay so where the
+   two have only the root in common. */
 status config_print(const config_table *table, const void *values, const char *const *sections,
                     const char *directory, buffer *out, error *err);
 
-/* SHA-256 of the canonical JSON of all keys that are not neutral: an object of "section.key", in the table's
-   order, all paths relative to directory, so that it does not change when a whole tree is moved. */
+/* SHA-256 of the canonical JSON of all keys that are not neutral: one object of "section.key" in the table's
+   order, paths as config_print has them. */
 status config_hash(const config_table *table, const void *values, const char *const *sections,
                    const char *directory, hash *out, error *err);
 status config_json(const config_table *table, const void *values, const char *const *sections,

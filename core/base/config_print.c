@@ -35,8 +35,7 @@ static bool is_key_wanted(const config_key *key, const char *const *sections) {
 /* How the values are written: one form for YAML and JSON alike but for plain words. */
 typedef struct writer {
     buffer *out;
-    const char *directory; /* relative paths are written as seen from here; NULL: all paths absolute */
-    bool all_relative;     /* absolute paths too */
+    const char *directory; /* paths are written as seen from here; NULL: absolute */
     bool json;
 } writer;
 
@@ -79,19 +78,24 @@ static void write_text(const writer *w, const char *text) {
     buffer_free(&quoted);
 }
 
+/* Both absolute: do they lie in one directory other than the root? */
+static bool share_a_directory(const char *a, const char *b) {
+    size_t n = strcspn(a + 1, "/") + 1;
+    return n > 1 && strncmp(a, b, n) == 0 && (b[n] == '/' || b[n] == 0);
+}
+
 static void write_path(const writer *w, const char *path) {
-    char *shown;
-    if (!w->directory)
-        shown = path_absolute(path);
-    else if (path[0] == '/' && !w->all_relative)
-        shown = path_normal(path);
-    else
-        shown = path_relative(w->directory, path);
-    if (shown)
+    char *shown = path_absolute(path), *from = w->directory ? path_absolute(w->directory) : NULL;
+    if (shown && from && share_a_directory(from, shown)) {
+        free(shown);
+        shown = path_relative(from, path);
+    }
+    if (shown && (from || !w->directory))
         write_text(w, shown);
     else
         w->out->failed = 1;
     free(shown);
+    free(from);
 }
 
 static void write_one(const writer *w, bool is_path, const char *text) {
@@ -186,7 +190,7 @@ status config_print(const config_table *table, const void *values, const char *c
 
 status config_json(const config_table *table, const void *values, const char *const *sections,
                    const char *directory, buffer *out, error *err) {
-    writer w = {.out = out, .directory = directory, .all_relative = true, .json = true};
+    writer w = {.out = out, .directory = directory, .json = true};
     const char *between = "{";
     for (int k = 0; k < table->n_key; k++) {
         const config_key *key = &table->key[k];

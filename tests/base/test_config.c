@@ -371,7 +371,7 @@ static void test_sections_and_json(void **state) {
     error err;
     print(&s, only, ".", &out);
     assert_string_equal(out.data, "run: x\nseed: 1\nthreads: 0\ndevice: auto\n\ndata:\n  names: []\n"
-                                  "  files: [/tmp/f, \"a\\\"b\"]\n");
+                                  "  files: [../f, \"a\\\"b\"]\n");
     buffer_clear(&out);
     assert_int_equal(config_json(&TABLE, &s, only, "/tmp", &out, &err), STATUS_OK);
     char expected[256];

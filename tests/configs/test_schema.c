@@ -1,0 +1,202 @@
+/* The schema of all programs: its table, presets, the shipped configs, the command line, the reference page.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "configs/schema.h"
+#include "tests/support/places.h"
+
+static void must(status s, const error *err) {
+    if (s != STATUS_OK) fail_msg("%s", err->message);
+}
+
+static void test_every_key_is_described(void **state) {
+    (void)state;
+    for (int i = 0; i < CONFIG_TABLE.n_key; i++) {
+        const config_key *key = &CONFIG_TABLE.key[i], *before = i ? key - 1 : NULL;
+        size_t n = strlen(key->help);
+        if (n < 5 || key->help[n - 1] != '.') fail_msg("%s: its help is no sentence", key->name);
+        if (key->low > key->high) fail_msg("%s: its range is empty", key->name);
+        for (int k = 0; k < i; k++) {
+            assert_string_not_equal(key->name, CONFIG_TABLE.key[k].name);
+            if (key->offset == CONFIG_TABLE.key[k].offset) fail_msg("%s: its field is another's", key->name);
+        }
+        /* Grouped: a section never comes twice. */
+        const char *dot = strchr(key->name, '.');
+        size_t section = dot ? (size_t)(dot - key->name) : 0;
+        if (!before || strncmp(before->name, key->name, section + 1) == 0 || section == 0) continue;
+        for (const config_key *k = CONFIG_TABLE.key; k < before; k++)
+            if (strncmp(k->name, key->name, section + 1) == 0) fail_msg("%s: its section is torn", key->name);
+    }
+}
+
+static void test_defaults(void **state) {
+    (void)state;
+    struct config c;
+    error err;
+    must(config_load_file(NULL, NULL, 0, &c, &err), &err);
+    assert_true(c.seed == 1 && c.threads == 0);
+    assert_true(c.model.bias && c.model.tied);
+    assert_int_equal(c.pretrain.loss, CONFIG_LOSS_ALL);
+    assert_int_equal(c.sft.loss, CONFIG_LOSS_COMPLETION);
+    assert_int_equal(c.sft.optimizer.schedule, CONFIG_SCHEDULE_COSINE);
+    assert_true(c.sft.optimizer.lr == 9.65e-6f);
+    assert_true(c.reward.optimizer.lr == 9e-6f);
+    assert_true(c.ppo.kl_coef == 0.02f && c.ppo.lambda == 0.95f && c.ppo.gamma == 1 && c.ppo.ptx_coef == 0);
+    assert_int_equal(config_int_of_round(&c.ppo.iterations, 1), 100);
+    assert_int_equal(c.eval.split, CONFIG_SPLIT_VALID);
+    config_free(NULL, &c);
+}
+
+static void test_presets(void **state) {
+    (void)state;
+    struct config c;
+    error err;
+    const char *llama[] = {"model.family=llama", "model.tied=true"};
+    must(config_load_file(NULL, llama, 2, &c, &err), &err);
+    assert_int_equal(c.model.norm, CONFIG_NORM_RMS);
+    assert_int_equal(c.model.position, CONFIG_POSITION_ROPE);
+    assert_int_equal(c.model.activation, CONFIG_ACTIVATION_SWIGLU);
+    assert_true(!c.model.bias && c.model.tied);
+    config_free(NULL, &c);
+    const char *instruct[] = {"ppo.preset=instructgpt"};
+    must(config_load_file(NULL, instruct, 1, &c, &err), &err);
+    assert_true(c.ppo.batch == 512 && c.ppo.minibatches == 8 && c.ppo.epochs == 1 && c.ppo.kl_coef == 0.02f);
+    assert_true(c.ppo.ptx_coef == 27.8f && c.ppo.ptx_per_answer == 8 && c.ppo.ema == 0.992f);
+    assert_true(c.ppo.optimizer.warmup == 10 && c.ppo.optimizer.warmup_from == 0.1f);
+    config_free(NULL, &c);
+    const char *demo[] = {"ppo.preset=demo", "ppo.kl_coef=0"};
+    must(config_load_file(NULL, demo, 2, &c, &err), &err);
+    assert_true(c.ppo.batch == 64 && c.ppo.minibatches == 2 && c.ppo.epochs == 4 && c.ppo.kl_coef == 0);
+    assert_true(c.ppo.unfinished_score == -3 && c.ppo.optimizer.flat == 0.6f && c.ppo.value_lr == 3e-4f);
+    assert_int_equal(c.ppo.value_schedule, CONFIG_SCHEDULE_CONSTANT);
+    assert_int_equal(config_int_of_round(&c.ppo.iterations, 2), 20);
+    config_free(NULL, &c);
+}
+
+static void test_shipped_configs(void **state) {
+    (void)state;
+    static const char *const name[] = {"sft", "reward", "ppo", "rounds", "tiny", "demo"};
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+        char file[64];
+        struct config c;
+        error err;
+        snprintf(file, sizeof file, "configs/%s.yaml", name[i]);
+        must(config_load_file(file, NULL, 0, &c, &err), &err);
+        snprintf(file, sizeof file, "runs/%s", name[i]);
+        assert_string_equal(c.run, file);
+        /* What a config names that no program makes must be there. */
+        const config_strings *lists[] = {&c.pretrain.train, &c.sft.train, &c.ppo.prompts, &c.ppo.ptx,
+                                         &c.rounds.prompts};
+        for (size_t k = 0; k < sizeof lists / sizeof *lists; k++)
+            for (int f = 0; f < lists[k]->n; f++) {
+                buffer text = read_all(lists[k]->value[f]);
+                assert_true(text.len > 0);
+                buffer_free(&text);
+            }
+        config_free(NULL, &c);
+    }
+}
+
+/* ---- the command line ---- */
+
+static status load(const char *const *sections, int argc, const char **argv, struct config_options *o,
+                   struct config *c, error *err) {
+    static const char *const needed[] = {"run", "sft.train", NULL};
+    return config_load(argc, (char **)argv, sections, needed, o, c, err);
+}
+
+#define LOAD(...)                                                                                            \
+    load(CONFIG_OF_SFT, (int)(sizeof((const char *[]){"bin/rlhf-sft", __VA_ARGS__}) / sizeof(char *)),       \
+         (const char *[]){"bin/rlhf-sft", __VA_ARGS__}, &o, &c, &err)
+
+static void test_command_line(void **state) {
+    (void)state;
+    struct config_options o;
+    struct config c;
+    error err;
+    must(LOAD("--set", "seed=3", "configs/sft.yaml", "--resume", "--set=sft.lr=1", "--dry-run"), &err);
+    assert_true(c.seed == 3 && c.sft.optimizer.lr == 1 && o.resume && o.dry_run && !o.help && !o.trace);
+    assert_string_equal(o.file, "configs/sft.yaml");
+    assert_string_equal(config_place(c.source, "sft.lr"), "--set sft.lr=1");
+    config_free(&o, &c);
+    assert_null(c.source);
+
+#define USAGE "\nusage: rlhf-sft CONFIG [--set section.key=value]... [--resume] [--dry-run] [--help]"
+    assert_int_equal(LOAD("--resum"), STATUS_USAGE);
+    assert_string_equal(err.message, "unknown option --resum" USAGE);
+    assert_int_equal(LOAD("configs/sft.yaml", "--trace", "x"), STATUS_USAGE);
+    assert_string_equal(err.message, "unknown option --trace" USAGE);
+    assert_int_equal(LOAD("--resume"), STATUS_USAGE);
+    assert_string_equal(err.message, "no CONFIG is given" USAGE);
+    assert_int_equal(LOAD("a", "b"), STATUS_USAGE);
+    assert_string_equal(err.message, "one CONFIG is enough: b" USAGE);
+    assert_int_equal(LOAD("a", "--set"), STATUS_USAGE);
+    assert_string_equal(err.message, "a value is missing behind --set" USAGE);
+    assert_int_equal(LOAD("configs/reward.yaml"), STATUS_USAGE);
+    assert_string_equal(
+        err.message, "configs/reward.yaml: \"sft.train\" is needed: Files to train on (JSONL, .gz, .txt).");
+    assert_int_equal(LOAD("configs/sft.yaml", "--set", "sft.epoch=2"), STATUS_USAGE);
+    assert_string_equal(err.message,
+                        "--set sft.epoch=2: unknown key \"sft.epoch\", did you mean \"sft.epochs\"?");
+
+    const char *trace[] = {"rlhf-ppo", "configs/sft.yaml", "--trace", "t"};
+    must(load(CONFIG_OF_PPO, 4, trace, &o, &c, &err), &err);
+    assert_string_equal(o.trace, "t");
+    config_free(&o, &c);
+}
+
+static void test_resolved_config_reads_back(void **state) {
+    char **directory = (char **)state;
+    const char *file = path_in(*directory, "config.yaml");
+    struct config c, again;
+    error err;
+    buffer first = {0}, second = {0};
+    must(config_load_file("configs/demo.yaml", NULL, 0, &c, &err), &err);
+    must(config_print(&CONFIG_TABLE, &c, NULL, *directory, &first, &err), &err);
+    write_all(file, first.data, first.len);
+    must(config_load_file(file, NULL, 0, &again, &err), &err);
+    must(config_print(&CONFIG_TABLE, &again, NULL, *directory, &second, &err), &err);
+    assert_string_equal(first.data, second.data);
+    int n;
+    buffer_clear(&first);
+    must(config_compare(&CONFIG_TABLE, &c, &again, NULL, &first, &n, &err), &err);
+    assert_int_equal(n, 0);
+    buffer_free(&first);
+    buffer_free(&second);
+    config_free(NULL, &c);
+    config_free(NULL, &again);
+}
+
+/* RLHF_WRITE_DOCS=1 writes the page instead. */
+static void test_reference_page_is_current(void **state) {
+    (void)state;
+    buffer page = {0};
+    config_print_reference(&CONFIG_TABLE, &page);
+    if (getenv("RLHF_WRITE_DOCS")) write_all("docs/config.md", page.data, page.len);
+    buffer old = read_all("docs/config.md");
+    if (strcmp(old.data, page.data) != 0)
+        fail_msg("docs/config.md is not what configs/schema.c says: run this test with RLHF_WRITE_DOCS=1");
+    buffer_free(&old);
+    buffer_free(&page);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_key_is_described),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_presets),
+        cmocka_unit_test(test_shipped_configs),
+        cmocka_unit_test(test_command_line),
+        cmocka_unit_test_setup_teardown(test_resolved_config_reads_back, directory_setup, directory_teardown),
+        cmocka_unit_test(test_reference_page_is_current),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
