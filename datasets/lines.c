@@ -102,3 +102,8 @@ status lines_read_all(const char *path, size_t limit, buffer *out, error *err) {
     buffer_append(out, "", 0);
     return s == STATUS_OK ? buffer_check(out, err) : s;
 }
+
+int lines_is_text_file(const char *path) {
+    size_t n = strlen(path);
+    return (n > 4 && strcmp(path + n - 4, ".txt") == 0) || (n > 7 && strcmp(path + n - 7, ".txt.gz") == 0);
+}

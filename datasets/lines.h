@@ -24,6 +24,9 @@ status lines_each(const char *path, bad_lines *bad, line_visit *visit, void *con
 /* The whole file, unzipped, at most limit bytes. */
 status lines_read_all(const char *path, size_t limit, buffer *out, error *err);
 
+/* .txt or .txt.gz: documents; everything else is read as JSON lines. */
+int lines_is_text_file(const char *path);
+
 /* Counts and reports one bad thing. STATUS_OK while there are not too many. */
 status bad_lines_add(bad_lines *bad, error *err);
 

@@ -116,19 +116,14 @@ static status load_documents(loader *l, const char *path, error *err) {
     return s;
 }
 
-static int is_text_file(const char *path) {
-    size_t n = strlen(path);
-    return (n > 4 && strcmp(path + n - 4, ".txt") == 0) || (n > 7 && strcmp(path + n - 7, ".txt.gz") == 0);
-}
-
 status sequences_load(const data_options *o, loss_kind loss, split_kind split, const char *const *files,
                       int n_file, sequences *out, error *err) {
     *out = (sequences){0};
     loader l = {.o = o, .loss = loss, .split = split, .out = out};
     status s = STATUS_OK;
     for (int i = 0; i < n_file && s == STATUS_OK; i++)
-        s = is_text_file(files[i]) ? load_documents(&l, files[i], err)
-                                   : lines_each(files[i], o->bad, visit_line, &l, err);
+        s = lines_is_text_file(files[i]) ? load_documents(&l, files[i], err)
+                                         : lines_each(files[i], o->bad, visit_line, &l, err);
     ints_free(&l.token);
     ints_free(&l.target);
     if (s == STATUS_OK && out->n == 0)
