@@ -34,7 +34,7 @@ static void test_cases_of_the_standard(void **state) {
     expect("q\u0307\u0323", "q\u0323\u0307"); /* reordered only */
     expect("a\u0300\u0300", "\u00e0\u0300");  /* the second is blocked by none, but has no partner */
     expect("a\u05ae\u0300\u0315", "\u00e0\u05ae\u0315"); /* over a mark of a lower class */
-    expect("\u1100\u1161", "\uac00");                         /* Hangul: two, and three */
+    expect("\u1100\u1161", "\uac00");                    /* Hangul: two, and three */
     expect("\u1100\u1161\u11a8", "\uac01");
     expect("\uac00\u11a8", "\uac01");
     expect("\uac01\u11a8", "\uac01\u11a8");

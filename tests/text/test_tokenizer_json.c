@@ -278,9 +278,9 @@ static void test_what_is_no_tokenizer_at_all_is_refused(void **state) {
 static void test_a_pattern_that_explodes_is_stopped(void **state) {
     (void)state;
     parts p = good;
-    p.pre =
-        "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a+a+)+[bc]\"},"
-        "\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]}";
+    p.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a+a+)+["
+            "bc]\"},"
+            "\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]}";
     tokenizer *t;
     error err;
     if (parse(p, &t, &err) != STATUS_OK) fail_msg("%s", err.message);
