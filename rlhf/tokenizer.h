@@ -2,6 +2,7 @@
 #ifndef RLHF_RLHF_TOKENIZER_H
 #define RLHF_RLHF_TOKENIZER_H
 
+#include "core/base/error.h"
 #include "core/base/log.h"
 
 /* Trains on the files' texts and writes DIRECTORY whole or not at all. chat_template: "plain" or "chatml",
