@@ -238,7 +238,7 @@ static status read_header(safetensors *s, int shard_index, const json_t *header,
         else
             TRY(add_tensor(s, shard_index, name, value, data_start, err));
     }
-    return check_cover(f, s->tensors + from, s->n - from, f->len - data_start, err);
+    return check_cover(f, s->n > from ? s->tensors + from : NULL, s->n - from, f->len - data_start, err);
 }
 
 /* Takes path (malloc'd or NULL) over. */
