@@ -7,9 +7,11 @@
 static volatile sig_atomic_t stop_requested;
 
 static void request_stop(int number) {
+    (void)number;
     stop_requested = 1;
-    struct sigaction again = {.sa_handler = SIG_DFL};
-    sigaction(number, &again, NULL);
+    struct sigaction next = {.sa_handler = SIG_DFL};
+    sigaction(SIGINT, &next, NULL);
+    sigaction(SIGTERM, &next, NULL);
 }
 
 void signal_install(void) {

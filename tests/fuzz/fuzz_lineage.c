@@ -11,10 +11,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static char directory[] = "/tmp/rlhf-fuzz-XXXXXX", written[64];
-    if (!written[0])
-        snprintf(written, sizeof written, "%s/lineage.json", mkdtemp(directory) ? directory : "/tmp");
-    char path[64];
+    char path[64], directory[] = "/tmp/rlhf-fuzz-XXXXXX", written[64];
     error err = {0};
     lineage l, again;
     int file = memfd_create("lineage", 0);
@@ -26,6 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (s != STATUS_DATA || !err.message[0]) abort();
         return 0;
     }
+    if (!mkdtemp(directory)) abort();
+    snprintf(written, sizeof written, "%s/lineage.json", directory);
     if (lineage_write(written, &l, &err) != STATUS_OK || lineage_read(written, &again, &err) != STATUS_OK)
         abort();
     if (strcmp(l.kind, again.kind) || l.seed != again.seed || l.n_in != again.n_in || l.n_out != again.n_out)
@@ -33,5 +32,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     lineage_free(&l);
     lineage_free(&again);
     unlink(written);
+    rmdir(directory);
     return 0;
 }
