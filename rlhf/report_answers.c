@@ -92,12 +92,6 @@ static int append_prompts(buffer *out, const report *r, const report_stage *stag
 
 /* ---- the demo's gold rule ---- */
 
-static int asks_demo(const report_stage *stage) {
-    int topic, fact;
-    const char *key = json_string_value(json_object_get(json_array_get(stage->answers, 0), "key"));
-    return key && demo_find_question(key, &topic, &fact);
-}
-
 static void append_rule(buffer *out) {
     buffer_string(
         out,
@@ -138,6 +132,6 @@ void report_append_answers(buffer *out, const report *r) {
         append_prompts(out, r, stage, 0, &spread);
         buffer_string(out, "</div></details>\n");
     }
-    if (asks_demo(stage)) append_rule(out);
+    if (report_asks_demo(r)) append_rule(out);
     buffer_string(out, "</section>\n");
 }

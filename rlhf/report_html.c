@@ -50,6 +50,14 @@ void html_number(buffer *out, double value, int decimals) {
     buffer_string(out, digits);
 }
 
+void html_change(buffer *out, double from, double to, int decimals) {
+    buffer_string(out, to > from ? "rose from " : to < from ? "fell from " : "stayed at ");
+    html_number(out, from, decimals);
+    if (to == from) return;
+    buffer_string(out, " to ");
+    html_number(out, to, decimals);
+}
+
 void html_percent(buffer *out, double share, int decimals) {
     html_number(out, 100 * share, decimals);
     if (isfinite(share)) buffer_string(out, NARROW_SPACE "%");

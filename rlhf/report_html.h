@@ -13,6 +13,8 @@ void html_text_bytes(buffer *out, const char *text, size_t len);
 
 /* Appends the number with so many decimals and a true minus sign; "–" when it is not finite. */
 void html_number(buffer *out, double value, int decimals);
+/* "rose from 0.86 to 3.44", "fell from ...", "stayed at 0.86". */
+void html_change(buffer *out, double from, double to, int decimals);
 /* 83.1 %: a share in [0, 1]. */
 void html_percent(buffer *out, double share, int decimals);
 /* 1,234,567 */

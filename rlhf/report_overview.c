@@ -40,6 +40,15 @@ report_spread report_gold_spread(const report *r, int stage) {
     return s;
 }
 
+int report_asks_demo(const report *r) {
+    int topic, fact;
+    for (int i = 0; i < r->n_stage; i++) {
+        const char *key = json_string_value(json_object_get(json_array_get(r->stage[i].answers, 0), "key"));
+        if (key && demo_find_question(key, &topic, &fact)) return 1;
+    }
+    return 0;
+}
+
 /* ---- words ---- */
 
 static void append_count_word(buffer *out, int n) {
@@ -71,16 +80,10 @@ static void append_gain(buffer *out, const report *r, int sft, int last) {
     double before = report_stage_number(r, sft, "gold"), after = report_stage_number(r, last, "gold");
     report_spread spread = report_gold_spread(r, sft);
     if (sft == last || !isfinite(before) || !isfinite(after)) return;
-    buffer_format(
-        out,
-        " On held-out prompts its gold score, which stands for what people want and which training never "
-        "sees, %s from ",
-        after > before   ? "rose"
-        : after < before ? "fell"
-                         : "stayed");
-    html_number(out, before, 2);
-    buffer_string(out, " to ");
-    html_number(out, after, 2);
+    buffer_string(out,
+                  " On held-out prompts its gold score, which stands for what people want and which training "
+                  "never sees, ");
+    html_change(out, before, after, 2);
     if (spread.n > 1 && spread.deviation > 0) {
         buffer_string(out, ": by ");
         html_number(out, fabs(after - before) / spread.deviation, 1);
@@ -98,11 +101,7 @@ static void begin_tile(buffer *out, const char *name) {
 static void append_tiles(buffer *out, const report *r, int sft, int last) {
     double before = report_stage_number(r, sft, "gold"), after = report_stage_number(r, last, "gold");
     double wins = report_stage_number(r, last, "win_rate_vs_sft"), kl = report_stage_number(r, last, "kl");
-    double seconds = 0;
-    for (int i = 0; i < r->n_run; i++) {
-        double some = report_run_seconds(&r->run[i]);
-        if (isfinite(some)) seconds += some;
-    }
+    double seconds = report_total_seconds(r);
     buffer_string(out, "<dl class=\"tiles\">");
     if (isfinite(after)) {
         begin_tile(out, "Gold score");
@@ -134,16 +133,6 @@ static void append_tiles(buffer *out, const report *r, int sft, int last) {
 
 /* ---- charts ---- */
 
-/* Whether the held-out prompts are the demo's, so that the gold score's ceiling is known. */
-static int is_demo(const report *r) {
-    int topic, fact;
-    for (int i = 0; i < r->n_stage; i++) {
-        const char *key = json_string_value(json_object_get(json_array_get(r->stage[i].answers, 0), "key"));
-        if (key && demo_find_question(key, &topic, &fact)) return 1;
-    }
-    return 0;
-}
-
 static void append_gold_chart(buffer *out, const report *r) {
     const char *group[MOST_GROUPS];
     char short_title[MOST_GROUPS][32];
@@ -162,7 +151,7 @@ static void append_gold_chart(buffer *out, const report *r) {
                      .x_name = "",
                      .low = NAN,
                      .high = NAN,
-                     .reference = is_demo(r) ? (double)DEMO_GOLD_CEILING : (double)NAN,
+                     .reference = report_asks_demo(r) ? (double)DEMO_GOLD_CEILING : (double)NAN,
                      .reference_name = "the best there is"};
     chart_append_bars(out, &c, r->n_stage - first, group, 1, NULL, value);
 }

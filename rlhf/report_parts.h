@@ -28,4 +28,10 @@ report_spread report_gold_spread(const report *r, int stage);
  * unknown. */
 double report_run_seconds(const report_run *run);
 
+/* The sum over all runs where it is known. */
+double report_total_seconds(const report *r);
+
+/* Whether the held-out prompts are the bundled demo's, so that the gold rule is known. */
+int report_asks_demo(const report *r);
+
 #endif

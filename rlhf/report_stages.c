@@ -36,17 +36,9 @@ static double sum_of(const report_curve *c) {
     return sum;
 }
 
-static void append_change(buffer *out, double from, double to, int decimals) {
-    buffer_string(out, to > from ? "rose from " : to < from ? "fell from " : "stayed at ");
-    html_number(out, from, decimals);
-    if (to == from) return;
-    buffer_string(out, " to ");
-    html_number(out, to, decimals);
-}
-
 /* ---- pre-training and SFT ---- */
 
-/* "1,500 steps, 1.54 M tokens. On held-out text the loss fell from 6.1 to 0.56 nats a token: ..." */
+/* "It took 1,500 steps and 1.54 M tokens. On held-out text the loss ended at 0.56 nats a token: ..." */
 static void append_language_words(buffer *out, const json_t *metrics, const char *held_out) {
     report_curve loss = read_curve(out, metrics, "step", "loss", 0);
     report_curve valid = read_curve(out, metrics, "step", "loss", 1);
@@ -159,7 +151,7 @@ static void append_ppo_words(buffer *out, const report *r, const report_round *r
         buffer_string(out, "In ");
         html_count(out, score.x[score.n - 1]);
         buffer_string(out, " iterations of answering and learning the reward model’s score ");
-        append_change(out, mean_of_end(&score, 0), mean_of_end(&score, 1), 2);
+        html_change(out, mean_of_end(&score, 0), mean_of_end(&score, 1), 2);
         buffer_string(out, ". ");
     }
     if (kl.n) {
@@ -197,7 +189,7 @@ static void append_evaluation_words(buffer *out, const report *r, const report_r
     buffer_string(out, "<dt>Evaluate</dt><dd>");
     if (isfinite(gold) && isfinite(old)) {
         buffer_string(out, "On held-out prompts the gold score ");
-        append_change(out, old, gold, 2);
+        html_change(out, old, gold, 2);
         buffer_string(out, ". ");
     }
     if (isfinite(wins)) {

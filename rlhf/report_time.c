@@ -23,6 +23,21 @@ double report_run_seconds(const report_run *run) {
     return run->n_phase ? sum_phases(run).seconds : (double)NAN;
 }
 
+double report_total_seconds(const report *r) {
+    double total = 0;
+    for (int i = 0; i < r->n_run; i++) {
+        double seconds = report_run_seconds(&r->run[i]);
+        if (isfinite(seconds)) total += seconds;
+    }
+    return total;
+}
+
+static int any_share(const report *r) {
+    for (int i = 0; i < r->n_run; i++)
+        if (sum_phases(&r->run[i]).share_seconds > 0) return 1;
+    return 0;
+}
+
 static void append_share(buffer *out, const report_phase *p) {
     if (!(p->share_seconds > 0)) {
         buffer_string(out, "<td></td>");
@@ -34,54 +49,44 @@ static void append_share(buffer *out, const report_phase *p) {
     buffer_string(out, "</td>");
 }
 
-static void append_rates(buffer *out, const report_phase *p) {
-    buffer_string(out, "<td class=\"n wide\">");
+/* A row; shares: the table has a column for the share of peak. */
+static void append_row(buffer *out, const char *class, const char *title, double seconds,
+                       const report_phase *p, int shares) {
+    buffer_format(out, "<tr%s><th scope=\"row\">", class);
+    html_text(out, title);
+    buffer_string(out, "</th><td class=\"n\">");
+    html_seconds(out, seconds);
+    buffer_string(out, "</td><td class=\"n wide\">");
     if (p->tokens > 0) html_short(out, p->tokens);
     buffer_string(out, "</td><td class=\"n\">");
     if (p->tokens > 0 && p->seconds > 0) html_short(out, p->tokens / p->seconds);
     buffer_string(out, "</td>");
-    append_share(out, p);
+    if (shares) append_share(out, p);
     buffer_string(out, "</tr>\n");
 }
 
-static void append_run(buffer *out, const report_run *run) {
+static void append_run(buffer *out, const report_run *run, int shares) {
     report_phase sum = sum_phases(run);
-    buffer_string(out, "<tr><th scope=\"row\">");
-    html_text(out, run->title);
-    buffer_string(out, "</th><td class=\"n\">");
-    html_seconds(out, report_run_seconds(run));
-    buffer_string(out, "</td>");
-    append_rates(out, &sum);
-    for (int i = 0; run->n_phase > 1 && i < run->n_phase; i++) {
-        const report_phase *p = &run->phase[i];
-        buffer_string(out, "<tr class=\"sub\"><th scope=\"row\">");
-        html_text(out, p->name);
-        buffer_string(out, "</th><td class=\"n\">");
-        html_seconds(out, p->seconds);
-        buffer_string(out, "</td>");
-        append_rates(out, p);
-    }
+    append_row(out, "", run->title, report_run_seconds(run), &sum, shares);
+    for (int i = 0; run->n_phase > 1 && i < run->n_phase; i++)
+        append_row(out, " class=\"sub\"", run->phase[i].name, run->phase[i].seconds, &run->phase[i], shares);
 }
 
 void report_append_time(buffer *out, const report *r) {
-    double total = 0;
-    for (int i = 0; i < r->n_run; i++) {
-        double seconds = report_run_seconds(&r->run[i]);
-        if (isfinite(seconds)) total += seconds;
-    }
+    const report_phase nothing = {0};
+    int shares = any_share(r);
+    double total = report_total_seconds(r);
     if (!(total > 0)) return;
-    buffer_string(
-        out,
-        "<section>\n<h2>Time</h2>\n<table class=\"time\">\n<thead><tr><th>Stage</th><th class=\"n\">Time</th>"
-        "<th class=\"n wide\">Tokens</th><th class=\"n\">Tokens/s</th><th class=\"n\">Share of peak</th></tr>"
-        "</thead>\n<tbody>\n");
+    buffer_string(out, "<section>\n<h2>Time</h2>\n<table class=\"time\">\n<thead><tr><th>Stage</th><th "
+                       "class=\"n\">Time</th><th class=\"n wide\">Tokens</th><th class=\"n\">Tokens/s</th>");
+    if (shares) buffer_string(out, "<th class=\"n\">Share of peak</th>");
+    buffer_string(out, "</tr></thead>\n<tbody>\n");
     for (int i = 0; i < r->n_run; i++)
-        if (isfinite(report_run_seconds(&r->run[i]))) append_run(out, &r->run[i]);
-    buffer_string(out, "<tr class=\"total\"><th scope=\"row\">In all</th><td class=\"n\">");
-    html_seconds(out, total);
-    buffer_string(
-        out,
-        "</td><td class=\"wide\"></td><td></td><td></td></tr>\n</tbody></table>\n<p class=\"note\">Share of "
-        "peak: arithmetic done on real tokens, over the fused multiply-adds that the same threads reach "
-        "when they do nothing else.</p>\n</section>\n");
+        if (isfinite(report_run_seconds(&r->run[i]))) append_run(out, &r->run[i], shares);
+    append_row(out, " class=\"total\"", "In all", total, &nothing, shares);
+    buffer_string(out, "</tbody></table>\n");
+    if (shares)
+        buffer_string(out, "<p class=\"note\">Share of peak: arithmetic done on real tokens, over the fused "
+                           "multiply-adds that the same threads reach when they do nothing else.</p>\n");
+    buffer_string(out, "</section>\n");
 }
