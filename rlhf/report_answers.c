@@ -101,7 +101,7 @@ static void append_rule(buffer *out) {
         const demo_term_rule *term = demo_find_term((demo_term)i);
         buffer_string(out, "<tr><td class=\"n\">");
         if (term->points > 0) buffer_string(out, "+");
-        html_number(out, (double)term->points, fabs((double)term->points) < 0.1 ? 2 : 1);
+        html_number(out, (double)term->points, 2);
         buffer_string(out, "</td><td>");
         html_text(out, term->what);
         buffer_string(out, "</td></tr>\n");
