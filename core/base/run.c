@@ -145,6 +145,22 @@ static status check_empty(const char *directory, error *err) {
     return s;
 }
 
+/* Was the run given up before its first line of metrics and its first file, as with bad data? Then there is
+   nothing to go on with, and it is begun again as if it were not there, with another config too. */
+static status was_nothing_done(const run *r, bool *nothing, error *err) {
+    char **names, *metrics;
+    int n;
+    struct stat st;
+    TRY(run_join(r->directory, "metrics.jsonl", &metrics, err));
+    *nothing = r->lineage.ended_ms == 0 && (stat(metrics, &st) != 0 || st.st_size == 0);
+    free(metrics);
+    TRY(path_list(r->directory, &names, &n, err));
+    for (int i = 0; i < n; i++)
+        if (!is_ours(names[i]) && strcmp(names[i], "lineage.json") != 0) *nothing = false;
+    path_free_list(names, n);
+    return STATUS_OK;
+}
+
 /* Compares with the config that was saved. */
 static status check_config(const run *r, const run_options *o, error *err) {
     char *path;
@@ -258,7 +274,11 @@ static status open_run(run *r, const run_options *o, run_state *state, error *er
     status s = is_new ? check_empty(r->directory, err) : lineage_read(path, &r->lineage, err);
     free(path);
     TRY(s);
-    if (!is_new) TRY(check_old(r, o, err));
+    if (!is_new) TRY(was_nothing_done(r, &is_new, err));
+    if (is_new)
+        lineage_free(&r->lineage);
+    else
+        TRY(check_old(r, o, err));
     *state = RUN_FINISHED;
     if (!is_new && r->lineage.ended_ms) return STATUS_OK;
     TRY(open_files(r, o, is_new, err));

@@ -37,7 +37,8 @@ typedef enum run_state {
    continues log.txt and lineage.json. metrics.jsonl is empty, or cut back to the latest checkpoint.
    STATUS_FAILED: another program holds the lock, or the disk fails. STATUS_USAGE: there is an unfinished run
    and resume is not set; the config (keys named) or the program's version is another. STATUS_DATA: the
-   directory holds something else, or a damaged checkpoint. In state RUN_FINISHED no file is touched. */
+   directory holds something else, or a damaged checkpoint. In state RUN_FINISHED no file is touched. A run
+   that was given up before its first metrics and files is begun anew, as if it were not there. */
 status run_open(const run_options *options, run **out, run_state *state, error *err);
 /* Releases the lock. A run that was not finished stays resumable. NULL is allowed. */
 void run_close(run *r);

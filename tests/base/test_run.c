@@ -195,7 +195,9 @@ static void test_lock(void **state) {
 
 static void test_refusals(void **state) {
     (void)state;
-    run_close(must_open("u", false, RUN_NEW));
+    run *r = must_open("u", false, RUN_NEW);
+    put_metrics(r, 1);
+    run_close(r);
     run_options o = options_for("u", false);
     refuses(&o, STATUS_USAGE, "u: an unfinished run is there; go on with --resume, or remove it");
     o.resume = true;
@@ -207,10 +209,11 @@ static void test_refusals(void **state) {
     refuses(&o, STATUS_USAGE,
             "u: was begun with another config; set it back or name a new run:\nsft.steps: 13, was 12");
     other.steps = 12; /* threads alone may change */
-    run *r;
     run_state opened;
     error err;
     must(run_open(&o, &r, &opened, &err), &err);
+    assert_int_equal(opened, RUN_NEW);
+    put_metrics(r, 1);
     run_close(r);
 
     lineage l;
@@ -224,6 +227,25 @@ static void test_refusals(void **state) {
             "u: was begun by version 0.0.9, this is " RLHF_VERSION "; finish it there or name a new run");
     write_text("u/lineage.json", "{");
     assert_int_equal(run_open(&o, &r, &opened, &err), STATUS_DATA);
+}
+
+/* Bad data, say, ended it at once: with the mistake mended the same command works. */
+static void test_a_run_that_did_nothing(void **state) {
+    (void)state;
+    run_close(must_open("n", false, RUN_NEW));
+    struct sample other = {.steps = 13};
+    run_options o = options_for("n", false);
+    o.values = &other;
+    o.kind = "reward";
+    run *r;
+    run_state opened;
+    error err;
+    must(run_open(&o, &r, &opened, &err), &err);
+    assert_int_equal(opened, RUN_NEW);
+    put_output(r, "best", 1);
+    run_close(r);
+    refuses(&o, STATUS_USAGE, "n: an unfinished run is there; go on with --resume, or remove it");
+    assert_list("n", "best config.yaml lineage.json lock log.txt metrics.jsonl timing.jsonl");
 }
 
 static void test_foreign_directory(void **state) {
@@ -461,6 +483,7 @@ int main(void) {
         cmocka_unit_test(test_a_whole_run),
         cmocka_unit_test(test_lock),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_a_run_that_did_nothing),
         cmocka_unit_test(test_foreign_directory),
         cmocka_unit_test(test_checkpoints_that_are_kept),
         cmocka_unit_test(test_metrics_are_cut_back),

@@ -1,5 +1,5 @@
-/* Any bytes as a config file: refused with a message, or read, printed and read back to the same text. The
-   bytes behind the first zero byte are a --set argument. */
+/* Any bytes as a config file (linked with configs): refused with a message, or read, printed and read back to
+   the same text. The bytes behind the first zero byte are a --set argument. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
