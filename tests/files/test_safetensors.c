@@ -163,6 +163,31 @@ static void test_what_cannot_be_written_is_refused(void **state) {
     assert_non_null(strstr(err.message, "/nowhere/at/all"));
 }
 
+static void test_a_full_disk_leaves_the_old_file(void **state) {
+    const char *path = path_in(*state, "x.safetensors");
+    static const float data[5000] = {1};
+    const tensor_entry e = {.name = "a", .dtype = DTYPE_F32, .n_dim = 1, .shape = {5000}, .data = data};
+    const size_t limits[] = {0, 1, 8, 50, 4096, 20000};
+    error err = {0};
+    write_all(path, "old", 3);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        disk_holds(limits[i]);
+        status s = safetensors_write(path, &e, 1, &err);
+        disk_is_free();
+        assert_int_equal(s, STATUS_FAILED);
+        assert_non_null(strstr(err.message, path));
+        assert_non_null(strstr(err.message, "File too large"));
+        buffer old = read_all(path);
+        assert_string_equal(old.data, "old");
+        buffer_free(&old);
+    }
+    char **names;
+    int n;
+    assert_int_equal(path_list(*state, &names, &n, &err), STATUS_OK);
+    assert_int_equal(n, 1);
+    path_free_list(names, n);
+}
+
 #define A(shape, begin, end)                                                                                 \
     "\"a\":{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
 #define B(shape, begin, end)                                                                                 \
@@ -363,6 +388,7 @@ int main(void) {
         IN_DIRECTORY(test_the_same_tensors_give_the_same_bytes_whole_or_in_pieces),
         IN_DIRECTORY(test_a_wrong_put_leaves_no_file),
         IN_DIRECTORY(test_what_cannot_be_written_is_refused),
+        IN_DIRECTORY(test_a_full_disk_leaves_the_old_file),
         IN_DIRECTORY(test_hostile_headers_are_refused_by_place),
         IN_DIRECTORY(test_other_dtypes_are_looked_at_but_not_converted),
         IN_DIRECTORY(test_unaligned_data_is_copied),

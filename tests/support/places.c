@@ -1,10 +1,12 @@
 #include "tests/support/places.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -44,6 +46,20 @@ const char *shared_path(const char *name) {
     }
     return path;
 }
+
+static void limit_files(rlim_t bytes) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0) fail_msg("getrlimit");
+    limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) fail_msg("setrlimit");
+}
+
+void disk_holds(size_t bytes) {
+    signal(SIGXFSZ, SIG_IGN);
+    limit_files(bytes);
+}
+
+void disk_is_free(void) { limit_files(RLIM_INFINITY); }
 
 buffer read_all(const char *path) {
     buffer text = {0};

@@ -15,6 +15,11 @@ const char *path_in(const char *directory, const char *name);
    the test with a word when it is not there. Kept like path_in's. */
 const char *shared_path(const char *name);
 
+/* Lets this process write files of at most so many bytes, as a disk that is full would; disk_is_free ends
+ * that. */
+void disk_holds(size_t bytes);
+void disk_is_free(void);
+
 /* The whole file, or the test fails. Release with buffer_free. */
 buffer read_all(const char *path);
 void write_all(const char *path, const void *data, size_t len);

@@ -324,6 +324,27 @@ static void test_saving_keeps_every_byte(void **state) {
     tokenizer_free(plain);
 }
 
+static void test_a_full_disk_leaves_the_old_files(void **state) {
+    const char *directory = *state, *path = path_in(directory, "tokenizer.json");
+    tokenizer *t = small(262), *again;
+    error err;
+    assert_int_equal(tokenizer_save(t, "chatml", directory, &err), STATUS_OK);
+    buffer before = read_all(path);
+    disk_holds(1000);
+    status s = tokenizer_save(t, "plain", directory, &err);
+    disk_is_free();
+    assert_int_equal(s, STATUS_FAILED);
+    assert_non_null(strstr(err.message, "tokenizer.json: cannot write: File too large"));
+    buffer after = read_all(path);
+    assert_string_equal(after.data, before.data);
+    again = load(directory);
+    assert_string_equal(tokenizer_template_name(again), "chatml");
+    buffer_free(&before);
+    buffer_free(&after);
+    tokenizer_free(again);
+    tokenizer_free(t);
+}
+
 static void test_missing_and_cut_files_are_named(void **state) {
     const char *directory = *state;
     tokenizer *t = small(265);
@@ -361,6 +382,7 @@ int main(void) {
         cmocka_unit_test(test_special_tokens_in_text_are_text),
         cmocka_unit_test(test_decoding_shows_or_skips_special_tokens),
         IN_DIRECTORY(test_saving_keeps_every_byte),
+        IN_DIRECTORY(test_a_full_disk_leaves_the_old_files),
         IN_DIRECTORY(test_missing_and_cut_files_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
