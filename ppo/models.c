@@ -1,0 +1,77 @@
+#include "ppo/models.h"
+
+static const char *value_directory(const struct config_ppo *c) { return c->value ? c->value : c->reward; }
+
+static struct optimizer_options how_of(const struct config_ppo *c, int is_policy) {
+    return optimizer_options_of(&c->optimizer, is_policy ? c->ema : 0);
+}
+
+static status load(session *s, const char *directory, int trained, int scores, model **out, error *err) {
+    model_options o = {.trained = trained,
+                       .language_head = !scores,
+                       .n_score = scores,
+                       .score_bias = 0,
+                       .n_vocab = s->n_vocab};
+    if (scores && trained) o.score_bias = 1;
+    return model_load(s->dev, directory, &o, out, err);
+}
+
+static status open_value(session *s, const struct config_ppo *c, ppo_models *m, error *err) {
+    const char *directory = value_directory(c);
+    TRY(load(s, directory ? directory : c->policy, 1, 1, &m->value, err));
+    if (directory) return model_fold_reward_scale(m->value, err);
+    const flat *f = model_flat(m->value);
+    for (int i = 0; i < f->n_param; i++)
+        if (f->param[i].name[0] == 's') /* score.weight, score.bias */
+            op(s->dev, fill, .y = {f->master + f->param[i].offset, f->param[i].count}, .value = 0);
+    model_changed(m->value);
+    return STATUS_OK;
+}
+
+static status check_shapes(const ppo_models *m, error *err) {
+    const model *others[] = {m->value, m->reference, m->reward};
+    static const char *const name[] = {"value", "reference", "reward"};
+    for (int i = 0; i < 3; i++)
+        if (others[i] && !model_config_same_body(model_get_config(m->policy), model_get_config(others[i])))
+            return error_set(err, STATUS_DATA,
+                             "the %s model has another shape than the policy; the four share one workspace",
+                             name[i]);
+    return STATUS_OK;
+}
+
+status ppo_models_open(session *s, const struct config_ppo *c, ppo_models *out, error *err) {
+    *out = (ppo_models){0};
+    TRY(load(s, c->policy, 1, 0, &out->policy, err));
+    TRY(load(s, c->reference ? c->reference : c->policy, 0, 0, &out->reference, err));
+    if (c->score.kind == CONFIG_JUDGE_MODEL) TRY(load(s, c->reward, 0, 1, &out->reward, err));
+    TRY(open_value(s, c, out, err));
+    return check_shapes(out, err);
+}
+
+status ppo_models_open_optimizers(session *s, const struct config_ppo *c, ppo_models *m, error *err) {
+    struct optimizer_options policy = how_of(c, 1), value = how_of(c, 0);
+    TRY(optimizer_create(s->dev, model_flat(m->policy), &policy, &m->policy_optimizer, err));
+    return optimizer_create(s->dev, model_flat(m->value), &value, &m->value_optimizer, err);
+}
+
+void ppo_models_close(ppo_models *m) {
+    optimizer_free(m->policy_optimizer);
+    optimizer_free(m->value_optimizer);
+    model_free(m->policy);
+    model_free(m->value);
+    model_free(m->reference);
+    model_free(m->reward);
+    *m = (ppo_models){0};
+}
+
+status ppo_models_plan(session *s, const struct config_ppo *c, const ppo_models *m, memory_plan *plan,
+                       error *err) {
+    struct optimizer_options policy = how_of(c, 1), value = how_of(c, 0);
+    TRY(model_plan(s->dev, model_get_config(m->policy), 1, "policy", plan, err));
+    optimizer_plan(model_flat(m->policy)->count, &policy, "policy", plan);
+    TRY(model_plan(s->dev, model_get_config(m->value), 1, "value", plan, err));
+    optimizer_plan(model_flat(m->value)->count, &value, "value", plan);
+    TRY(model_plan(s->dev, model_get_config(m->reference), 0, "reference", plan, err));
+    if (m->reward) TRY(model_plan(s->dev, model_get_config(m->reward), 0, "reward", plan, err));
+    return STATUS_OK;
+}

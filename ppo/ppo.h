@@ -1,0 +1,11 @@
+/* ppo: the policy improved against a reward: config -> rollouts -> advantages -> objective -> loop. */
+#ifndef RLHF_PPO_PPO_H
+#define RLHF_PPO_PPO_H
+
+#include "datasets/session.h"
+
+/* Runs c->ppo in the run directory c->run and ends with policy/, value/ and, with ema, policy-ema/. STATUS_OK
+   also when it was finished before; STATUS_INTERRUPTED after a signal's checkpoint. */
+status ppo_run(const struct config *c, const stage_options *options, error *err);
+
+#endif
