@@ -14,7 +14,7 @@ static void adamw_case(harness *h) {
     int n = draw_length(h), step = PICK(h, 1, 2, 1000);
     const float beta1 = 0.9f, beta2 = PICK(h, 0, 1) ? 0.95f : 0.999f;
     float *v = harness_memory(h, (size_t)n * sizeof *v);
-    random_normal(harness_key(h), (size_t)n, v);
+    harness_normal(h, n, v);
     for (int i = 0; i < n; i++) v[i] = i % 50 ? v[i] * v[i] : 0;
     struct op_adamw o = {.p = harness_vec(h, n),
                          .g = harness_vec(h, n),
@@ -106,7 +106,7 @@ OP_TEST(fill, 8)
 static void denormals_case(harness *h) {
     enum { N = 100000 };
     float *tiny = harness_memory(h, N * sizeof *tiny);
-    random_normal(harness_key(h), N, tiny);
+    harness_normal(h, N, tiny);
     for (int i = 0; i < N; i++) tiny[i] *= 1e-38f;
     vec x = harness_vec_of(h, N, tiny), y = harness_vec_of(h, N, tiny), m = harness_vec_of(h, N, tiny);
     vec v = harness_vec_of(h, N, tiny);

@@ -12,6 +12,7 @@ typedef struct backends backends; /* every instruction set with 1, 2, 3 and 8 th
 
 typedef struct harness {
     const char *name; /* of the case */
+    const backends *backends;
     device *dev;
     int first;     /* this run is compared with the reference, the others with this run */
     uint64_t seed; /* of the case; the same numbers on every backend */
@@ -36,15 +37,13 @@ void harness_everywhere(void **state, const char *name, op_case *run, int n_seed
 #define OP_TEST(name, n_seed)                                                                                \
     static void test_##name(void **state) { harness_everywhere(state, #name, name##_case, n_seed); }
 
-/* Runs the case once, on a single backend that is not among those (for faults). dev stays the caller's. */
-void harness_alone(device *dev, uint64_t seed, op_case *run);
-
 /* ---- drawing ---- */
 int harness_between(harness *h, int low, int high); /* both included */
 int harness_pick(harness *h, int n, const int *choices);
 #define PICK(h, ...)                                                                                         \
     harness_pick((h), (int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), (const int[]){__VA_ARGS__})
 random_key harness_key(harness *h);
+void harness_normal(harness *h, int64_t n, float *out); /* standard normal values */
 
 /* ---- operands: device memory with a host twin, released after the run ---- */
 mat harness_mat(harness *h, int rows, int cols); /* standard normal values, ld >= cols */
@@ -80,7 +79,7 @@ ivec harness_read_ivec(harness *h, const char *what, ivec v);
 /* The twin becomes what the device holds, for a following op. */
 void harness_keep(harness *h, mat m);
 
-/* |got - want| <= tolerance x magnitude + 1e-30 (what underflows). Frees want. */
+/* |got - want| <= tolerance x magnitude + 1e-28 (what underflows). Frees want. */
 void harness_expect(harness *h, const char *what, mat got, wide want, double tolerance);
 void harness_expect_vec(harness *h, const char *what, vec got, wide want, double tolerance);
 
