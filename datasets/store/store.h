@@ -110,6 +110,8 @@ typedef struct store_answer {
     bool finished;   /* not cut by the length limit */
     int32_t *tokens; /* [n_token], end token included; NULL: unknown */
     int n_token;
+    bool has_tokenizer;
+    hash tokenizer; /* of the tokens */
 } store_answer;
 
 typedef struct store_task {

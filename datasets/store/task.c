@@ -95,6 +95,8 @@ static status read_answer(sqlite3_stmt *q, store_answer *a, error *err) {
     if (!a->text) return error_memory(err, "an answer");
     a->finished = strcmp((const char *)sqlite3_column_text(q, 3), "stop") == 0;
     if (sqlite3_column_type(q, 2) == SQLITE_NULL) return STATUS_OK;
+    a->has_tokenizer = sqlite3_column_bytes(q, 4) == HASH_BYTES;
+    if (a->has_tokenizer) memcpy(a->tokenizer.byte, sqlite3_column_blob(q, 4), HASH_BYTES);
     const uint8_t *blob = sqlite3_column_blob(q, 2);
     a->n_token = sqlite3_column_bytes(q, 2) / 4;
     a->tokens = malloc((size_t)(a->n_token ? a->n_token : 1) * sizeof *a->tokens);
@@ -130,7 +132,9 @@ static status read_task(store *s, int64_t id, store_task *out, error *err) {
     TRY(read_head(s, id, out, err));
     TRY(sql_start(
         s, &q,
-        "SELECT x.slot, a.text, a.tokens, a.finish FROM task_answer x JOIN answer a ON a.id = x.answer_id"
+        "SELECT x.slot, a.text, a.tokens, a.finish, (SELECT z.sha256 FROM lineage e JOIN artifact z ON"
+        " z.id = e.artifact_id WHERE e.run_id = a.run_id AND e.direction = 'in' AND e.role = 'tokenizer')"
+        " FROM task_answer x JOIN answer a ON a.id = x.answer_id"
         " WHERE x.task_id = ?1 ORDER BY x.slot",
         SQL_VALUES(sql_int64(id)), err));
     for (;;) {
