@@ -301,8 +301,9 @@ static void test_bad_yaml(void **state) {
     refuses("run: \"a\\0b\"\n", "a.yaml:1:6: a zero byte is not allowed in a value");
     refuses("ppo:\n\tlr: 1\n", "a.yaml:2:1: not valid YAML: found character that cannot start any token");
     refuses("ppo: {lr: [\n", "a.yaml:2:1: not valid YAML: did not find expected node content");
-    refuses("ppo: {lr: {a: {b: {c: {d: {e: {f: {g: {h: {i: {j: {k: {l: {m: {n: {o: {p: {q: 1}}}}}}}}}}}}}}}}}}\n",
-            "a.yaml:1:75: nested too deeply");
+    refuses(
+        "ppo: {lr: {a: {b: {c: {d: {e: {f: {g: {h: {i: {j: {k: {l: {m: {n: {o: {p: {q: 1}}}}}}}}}}}}}}}}}}\n",
+        "a.yaml:1:75: nested too deeply");
     refuses_bytes("run: a\0b\n", 9, NULL,
                   "a.yaml: not valid YAML: control characters are not allowed at byte 6");
     refuses_bytes("run: \xff\n", 7, NULL, "a.yaml: not valid YAML: invalid leading UTF-8 octet at byte 5");
