@@ -94,7 +94,7 @@ static void submit(far_device *d, call *c) {
 struct check {
     far_device *device;
     op_id id;
-    const char *operands; /* start of the op's struct */
+    const void *operands; /* the op's struct as it was given */
     int failed;
 };
 
@@ -107,7 +107,7 @@ static void check_operand(void *context, void **pointer, size_t bytes) {
         return;
     }
     error_context(&err, "%s: operand %s", op_name(check->id),
-                  operand_name(check->id, (size_t)((const char *)pointer - check->operands)));
+                  operand_name(check->id, check->operands, *pointer));
     remember(d, &err);
     check->failed = 1;
 }
@@ -116,7 +116,7 @@ static void submit_op(device *dev, op_id id, const void *operands, size_t bytes)
     far_device *d = far_of(dev);
     call c = {.kind = id};
     memcpy(&c.op, operands, bytes);
-    struct check check = {d, id, (const char *)&c.op, 0};
+    struct check check = {d, id, operands, 0};
     op_visit_operands(id, &c.op, check_operand, &check);
     if (!check.failed) submit(d, &c);
 }

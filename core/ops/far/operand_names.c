@@ -1,5 +1,8 @@
 #include "core/ops/far/operand_names.h"
 
+#include <stddef.h>
+#include <string.h>
+
 static const char *const op_names[OP_COUNT] = {
 #define OP_NAME(name) [OP_##name] = #name,
     OPS_LIST(OP_NAME)
@@ -176,8 +179,12 @@ static const struct operand {
     N(fill, y),
 };
 
-const char *operand_name(op_id id, size_t offset) {
-    for (size_t i = 0; i < sizeof operands / sizeof operands[0]; i++)
-        if (operands[i].id == id && operands[i].offset == offset) return operands[i].name;
+const char *operand_name(op_id id, const void *of, const void *address) {
+    for (size_t i = 0; i < sizeof operands / sizeof operands[0]; i++) {
+        const void *data; /* the first member of every operand */
+        if (operands[i].id != id) continue;
+        memcpy(&data, (const char *)of + operands[i].offset, sizeof data);
+        if (data == address) return operands[i].name;
+    }
     return "?";
 }

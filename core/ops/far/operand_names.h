@@ -2,14 +2,12 @@
 #ifndef RLHF_OPS_FAR_OPERAND_NAMES_H
 #define RLHF_OPS_FAR_OPERAND_NAMES_H
 
-#include <stddef.h>
-
 #include "core/ops/ops.h"
 
 const char *op_name(op_id id);
 
-/* The operand whose pointer stands `offset` bytes into the op's struct: "w.forward"; "?" when there is none.
- */
-const char *operand_name(op_id id, size_t offset);
+/* The operand of the op's struct that lies at the address, by the name of its field ("w.forward"); "?" when
+   there is none. */
+const char *operand_name(op_id id, const void *operands, const void *address);
 
 #endif
