@@ -15,9 +15,8 @@ static status parse_value(const command_line *line, const argument *a, const cha
     }
     double number = a->type == ARGUMENT_INT ? (double)strtoll(text, &end, 10) : strtod(text, &end);
     if (!*text || *end || errno || !(number >= a->low && number <= a->high))
-        return error_set(err, STATUS_USAGE, "label %s: %s is \"%s\", must be a %s from %g to %g",
-                         line->command, a->name, text, a->type == ARGUMENT_INT ? "whole number" : "number",
-                         a->low, a->high);
+        return error_set(err, STATUS_USAGE, "%s: %s is \"%s\", must be a %s from %g to %g", line->command,
+                         a->name, text, a->type == ARGUMENT_INT ? "whole number" : "number", a->low, a->high);
     if (a->type == ARGUMENT_INT)
         *(int64_t *)a->value = strtoll(text, NULL, 10);
     else
@@ -35,15 +34,13 @@ static const argument *find_argument(const command_line *line, const char *text,
 static status read_option(command_line *line, int argc, char **argv, int *i, error *err) {
     const char *text = argv[*i], *equals = strchr(text, '=');
     const argument *a = find_argument(line, text, equals ? (size_t)(equals - text) : strlen(text));
-    if (!a)
-        return error_set(err, STATUS_USAGE, "label %s: no option %s\n%s", line->command, text, line->usage);
+    if (!a) return error_set(err, STATUS_USAGE, "%s: no option %s\n%s", line->command, text, line->usage);
     if (a->type == ARGUMENT_FLAG) {
         *(bool *)a->value = true;
         return STATUS_OK;
     }
     if (!equals && *i + 1 >= argc)
-        return error_set(err, STATUS_USAGE, "label %s: %s needs a value\n%s", line->command, a->name,
-                         line->usage);
+        return error_set(err, STATUS_USAGE, "%s: %s needs a value\n%s", line->command, a->name, line->usage);
     return parse_value(line, a, equals ? equals + 1 : argv[++*i], err);
 }
 
@@ -64,12 +61,12 @@ status read_arguments(command_line *line, int argc, char **argv, error *err) {
     }
     if (line->n_word >= line->min_words && line->n_word <= line->max_words) return STATUS_OK;
     if (line->n_word > line->max_words)
-        return error_set(err, STATUS_USAGE, "label %s: \"%s\" is too much\n%s", line->command,
+        return error_set(err, STATUS_USAGE, "%s: \"%s\" is too much\n%s", line->command,
                          line->words[line->max_words], line->usage);
-    return error_set(err, STATUS_USAGE, "label %s: something is missing\n%s", line->command, line->usage);
+    return error_set(err, STATUS_USAGE, "%s: something is missing\n%s", line->command, line->usage);
 }
 
 status need_argument(const command_line *line, const char *name, const char *value, error *err) {
     if (value) return STATUS_OK;
-    return error_set(err, STATUS_USAGE, "label %s: %s is needed\n%s", line->command, name, line->usage);
+    return error_set(err, STATUS_USAGE, "%s: %s is needed\n%s", line->command, name, line->usage);
 }

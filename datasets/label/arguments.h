@@ -1,4 +1,4 @@
-/* datasets/label/arguments: the options of one command. */
+/* datasets/label/arguments: the options of one command, of `rlhf label` or of `rlhf` itself. */
 #ifndef RLHF_LABEL_ARGUMENTS_H
 #define RLHF_LABEL_ARGUMENTS_H
 
@@ -15,7 +15,7 @@ typedef struct argument {
 } argument;
 
 typedef struct command_line {
-    const char *command; /* "tasks" */
+    const char *command; /* "label tasks", for messages */
     const char *usage;
     const argument *arguments;
     int n;

@@ -58,7 +58,7 @@ status label_import(int argc, char **argv, error *err) {
         {"--max-bad", ARGUMENT_INT, &o.store.max_bad, 0, 1e15},
     };
     command_line line = {
-        .command = "import",
+        .command = "label import",
         .usage =
             "usage: rlhf label import --db FILE PATH... [options]\n"
             "  A directory is a run of rlhf (lineage.json, answers.jsonl); a file holds rankings, one JSON\n"
@@ -99,7 +99,7 @@ status label_export(int argc, char **argv, error *err) {
     const argument arguments[] = {{"--db", ARGUMENT_TEXT, &o.db, 0, 0},
                                   {"--round", ARGUMENT_INT, &o.round, 0, 1e9}};
     command_line line = {
-        .command = "export",
+        .command = "label export",
         .usage =
             "usage: rlhf label export --db FILE [--round N] [OUT]\n"
             "  Writes the rankings that count as JSONL, to standard output or to OUT (whole or not at all).\n"
@@ -133,7 +133,7 @@ status label_add_labeller(int argc, char **argv, error *err) {
                                   {"--kind", ARGUMENT_TEXT, &o.kind, 0, 0},
                                   {"--spec", ARGUMENT_TEXT, &o.spec, 0, 0}};
     command_line line = {
-        .command = "add-labeller",
+        .command = "label add-labeller",
         .usage = "usage: rlhf label add-labeller --db FILE NAME [--kind KIND --spec JSON]\n"
                  "  Adds somebody who ranks, under a pseudonym. Again is nothing; the kind never changes.\n"
                  "  --kind KIND   human, simulated or rule (human)\n"
@@ -187,7 +187,7 @@ status label_tasks(int argc, char **argv, error *err) {
         {"--limit", ARGUMENT_INT, &o.limit, 0, 1e15},  {"--close", ARGUMENT_FLAG, &o.close, 0, 0},
     };
     command_line line = {
-        .command = "tasks",
+        .command = "label tasks",
         .usage = "usage: rlhf label tasks --db FILE --round N [options]\n"
                  "  Makes tasks, \"rank these answers\", from what the round's imported runs answered. "
                  "Answers with\n"
@@ -235,7 +235,7 @@ status label_snapshot(int argc, char **argv, error *err) {
                                   {"--name", ARGUMENT_TEXT, &o.name, 0, 0},
                                   {"--labellers", ARGUMENT_TEXT, &o.labellers, 0, 0}};
     command_line line = {
-        .command = "snapshot",
+        .command = "label snapshot",
         .usage =
             "usage: rlhf label snapshot --db FILE --round N [options] OUT\n"
             "  Freezes the rankings that may be trained on, of all rounds up to N, into the file OUT\n"

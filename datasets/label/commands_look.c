@@ -97,7 +97,7 @@ status label_stats(int argc, char **argv, error *err) {
     const argument arguments[] = {{"--db", ARGUMENT_TEXT, &o.db, 0, 0},
                                   {"--json", ARGUMENT_FLAG, &o.json, 0, 0}};
     command_line line = {
-        .command = "stats",
+        .command = "label stats",
         .usage =
             "usage: rlhf label stats --db FILE [--json]\n"
             "  How much there is, how far the rounds are, how labellers agree (pairs of answers that two of\n"
@@ -129,7 +129,7 @@ static status fsck(store *s, const command_line *line, void *context, error *err
 status label_fsck(int argc, char **argv, error *err) {
     const char *db = NULL;
     const argument arguments[] = {{"--db", ARGUMENT_TEXT, &db, 0, 0}};
-    command_line line = {.command = "fsck",
+    command_line line = {.command = "label fsck",
                          .usage = "usage: rlhf label fsck --db FILE\n"
                                   "  Checks the file's integrity, its references, and what no constraint can "
                                   "see. Prints a line for\n"
@@ -215,7 +215,7 @@ status label_lineage(int argc, char **argv, error *err) {
     lineage_options o = {0};
     const argument arguments[] = {{"--db", ARGUMENT_TEXT, &o.db, 0, 0},
                                   {"--ranking", ARGUMENT_TEXT, &o.ranking, 0, 0}};
-    command_line line = {.command = "lineage",
+    command_line line = {.command = "label lineage",
                          .usage = "usage: rlhf label lineage --db FILE (WEIGHT | --ranking ID)\n"
                                   "  WEIGHT is a model directory, a file, or the first 8 digits or more of a "
                                   "SHA-256: prints the runs\n"

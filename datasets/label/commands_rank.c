@@ -41,7 +41,7 @@ status label_rank_command(int argc, char **argv, error *err) {
                                   {"--seed", ARGUMENT_INT, &o.seed, 0, 9e15},
                                   {"--minutes", ARGUMENT_INT, &o.minutes, 1, 1e5}};
     command_line line = {
-        .command = "rank",
+        .command = "label rank",
         .usage =
             "usage: rlhf label rank --db FILE --labeller NAME [options]\n"
             "  Shows open tasks one after the other, the answers in a shuffled order that is recorded, and "
@@ -154,7 +154,7 @@ status label_simulate_command(int argc, char **argv, error *err) {
         {"--threads", ARGUMENT_INT, &o.threads, 0, 4096},
     };
     command_line line = {
-        .command = "simulate",
+        .command = "label simulate",
         .usage =
             "usage: rlhf label simulate --db FILE --labeller NAME (--rule | --model | --command | --ranker) "
             "WHAT\n"
