@@ -90,15 +90,16 @@ status answer_text(const tokenizer *tok, const answers *a, int i, buffer *out, e
     return tokenizer_decode(tok, answer_tokens(a, i), (size_t)a->n_token[i], 0, out, err);
 }
 
-status answer_line(const tokenizer *tok, const answers *a, int i, const prompt_entry *p, const char *extra,
-                   buffer *out, error *err) {
+status answer_line(const tokenizer *tok, const answers *a, int i, int samples, const prompt_entry *p,
+                   const char *extra, buffer *out, error *err) {
     buffer text = {0};
     status s = answer_text(tok, a, i, &text, err);
     size_t n = (size_t)a->n_token[i];
     buffer_string(out, "{");
     prompt_json(p, out);
-    buffer_format(out, ",\"sample\":%d,\"seq_id\":%llu,\"text\":", i % a->k,
-                  (unsigned long long)a->prompt[i / a->k].seq_id + (unsigned long long)(i % a->k));
+    unsigned long long seq_id = a->prompt[i / a->k].seq_id + (unsigned long long)(i % a->k);
+    buffer_format(
+        out, ",\"sample\":%d,\"seq_id\":%llu,\"text\":", (int)(seq_id % (unsigned long long)samples), seq_id);
     buffer_json_string(out, text.data ? text.data : "", text.len);
     buffer_string(out, ",\"tokens\":");
     buffer_json_ints(out, answer_tokens(a, i), n);

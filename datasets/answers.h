@@ -49,10 +49,11 @@ status answers_sample(answers *a, sampler *s, const model *m, const sampling *ho
 /* The answer's text, special tokens left out. Appends to out. */
 status answer_text(const tokenizer *tok, const answers *a, int i, buffer *out, error *err);
 
-/* One line of answers.jsonl for answer i of a, with prompt p; extra: more fields ("\"score\":1.5") or NULL.
- * No newline. */
-status answer_line(const tokenizer *tok, const answers *a, int i, const prompt_entry *p, const char *extra,
-                   buffer *out, error *err);
+/* One line of answers.jsonl for answer i of a, to prompt p, which has `samples` answers in all; extra: more
+   fields
+   ("\"score\":1.5") or NULL. No newline. */
+status answer_line(const tokenizer *tok, const answers *a, int i, int samples, const prompt_entry *p,
+                   const char *extra, buffer *out, error *err);
 
 /* answers.jsonl (or any JSONL of {"prompt"|"messages", "text"|"completion", "tokens"?, "finish"?}) read back
    as sequences of prompt and answer. */

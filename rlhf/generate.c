@@ -1,0 +1,225 @@
+#include "rlhf/generate.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/file.h"
+#include "core/base/progress.h"
+#include "core/base/signal.h"
+#include "rlhf/commands.h"
+
+enum { PIECE = 8 }; /* answers that share one prefill of their prompt */
+
+typedef struct generation {
+    const struct config *c;
+    const generate_job *job;
+    run *run;
+    session session;
+    prompts prompts;
+    model *model;
+    sampler sampler;
+    answers answers;       /* a piece of a prompt's answers is one of its "prompts" */
+    int32_t *prompt_index; /* [prompts x samples / k] */
+    buffer *extra;         /* [answers] */
+    progress bar;
+    int64_t done;
+} generation;
+
+generate_job generate_job_of(const struct config *c) {
+    static const split_kind split[] = {SPLIT_ANY, SPLIT_TRAIN, SPLIT_VALID, SPLIT_TEST};
+    const struct config_generate *g = &c->generate;
+    return (generate_job){
+        .kind = "generate",
+        .model = g->model,
+        .prompts = g->prompts.value,
+        .n_prompts = g->prompts.n,
+        .split = split[g->split],
+        .samples = g->samples,
+        .how = {.temperature = g->temperature, .greedy = g->greedy, .top_k = g->top_k, .top_p = g->top_p},
+        .purpose = RANDOM_SAMPLE,
+        .max_tokens = g->max_tokens,
+        .slots = g->slots,
+        .sections = CONFIG_OF_GENERATE};
+}
+
+/* The largest divisor of n that is at most PIECE. */
+static int piece_of(int n) {
+    int k = n < PIECE ? n : PIECE;
+    while (n % k) k--;
+    return k;
+}
+
+static status add_inputs(generation *g, error *err) {
+    lineage *l = run_lineage(g->run);
+    const char *home = run_directory(g->run);
+    char *tokenizer =
+        path_join(g->c->tokenizer.path ? g->c->tokenizer.path : g->job->model, "tokenizer.json");
+    status s =
+        tokenizer ? lineage_add_in(l, home, "model", -1, g->job->model, err) : error_memory(err, "a path");
+    if (s == STATUS_OK && path_exists(tokenizer))
+        s = lineage_add_in(l, home, "tokenizer", -1, tokenizer, err);
+    for (int i = 0; i < g->job->n_prompts && s == STATUS_OK; i++)
+        s = lineage_add_in(l, home, "prompts", -1, g->job->prompts[i], err);
+    free(tokenizer);
+    return s;
+}
+
+static status open_all(generation *g, error *err) {
+    const generate_job *job = g->job;
+    session *s = &g->session;
+    TRY(session_open(g->c, job->model, run_log(g->run), s, err));
+    model_options o = {.language_head = 1, .n_score = 0, .score_bias = 0, .n_vocab = s->n_vocab};
+    TRY(model_load(s->dev, job->model, &o, &g->model, err));
+    session_set_length(s, model_get_config(g->model)->context - 1);
+    TRY(prompts_load(&s->data, job->split, job->prompts, job->n_prompts, &g->prompts, err));
+    int k = piece_of(job->samples), pieces = job->samples / k;
+    TRY(answers_create(g->prompts.n * pieces, k, job->max_tokens, &g->answers, err));
+    g->prompt_index = calloc((size_t)(g->prompts.n * pieces), sizeof *g->prompt_index);
+    g->extra = calloc((size_t)g->prompts.n * (size_t)job->samples, sizeof *g->extra);
+    if (!g->prompt_index || !g->extra) return error_memory(err, "answers");
+    for (int i = 0; i < g->answers.n_prompt; i++) {
+        int p = g->prompt_index[i] = i / pieces;
+        g->answers.prompt[i] = (generate_prompt){prompt_tokens(&g->prompts, p), g->prompts.entry[p].n_token,
+                                                 (uint64_t)i * (uint64_t)k};
+    }
+    return sampler_create(s->dev, model_get_config(g->model), job->slots, k, g->prompts.longest,
+                          job->max_tokens, &g->sampler, err);
+}
+
+static void close_all(generation *g) {
+    for (int i = 0; g->extra && i < g->answers.n_prompt * g->answers.k; i++) buffer_free(&g->extra[i]);
+    free(g->extra);
+    free(g->prompt_index);
+    answers_free(&g->answers);
+    sampler_free(&g->sampler);
+    model_free(g->model);
+    prompts_free(&g->prompts);
+    session_close(&g->session);
+    run_close(g->run);
+}
+
+static void note_answer(void *context, int tokens) {
+    generation *g = context;
+    progress_step(&g->bar, ++g->done, tokens, NULL);
+}
+
+static status write_answers(generation *g, error *err) {
+    file_writer w;
+    buffer line = {0};
+    status s = file_begin(&w, run_path(g->run, "answers.jsonl"), err);
+    TRY(s);
+    for (int i = 0; i < g->answers.n_prompt * g->answers.k && s == STATUS_OK; i++) {
+        const prompt_entry *p = &g->prompts.entry[g->prompt_index[i / g->answers.k]];
+        buffer_clear(&line);
+        s = answer_line(g->session.tok, &g->answers, i, g->job->samples, p,
+                        g->extra[i].len ? g->extra[i].data : NULL, &line, err);
+        buffer_append(&line, "\n", 1);
+        file_put(&w, line.data, line.len);
+    }
+    buffer_free(&line);
+    if (s == STATUS_OK) return file_commit(&w, err);
+    file_abandon(&w);
+    return s;
+}
+
+static status write_timing(generation *g, double seconds, error *err) {
+    buffer b = {0};
+    int64_t tokens = 0;
+    for (int i = 0; i < g->answers.n_prompt * g->answers.k; i++) tokens += g->answers.n_token[i];
+    buffer_format(&b, "{\"phase\":\"%s\",\"seconds\":%.6f,\"tokens\":%" PRId64 ",\"tokens_per_s\":%.1f}",
+                  g->job->kind, seconds, tokens, (double)tokens / seconds);
+    status s = run_timing(g->run, &b, err);
+    buffer_free(&b);
+    return s;
+}
+
+static status generate_all(generation *g, error *err) {
+    const generate_job *job = g->job;
+    sampling how = job->how;
+    TRY(open_all(g, err));
+    TRY(add_inputs(g, err));
+    how.key = random_make_key((uint64_t)g->c->seed, job->purpose, (uint32_t)job->round, 0);
+    double started = clock_seconds();
+    progress_begin(&g->bar, run_log(g->run), job->kind, "answer", 0, (int64_t)g->prompts.n * job->samples);
+    TRY(answers_sample(&g->answers, &g->sampler, g->model, &how, g->session.end_token, note_answer, g, err));
+    progress_end(&g->bar);
+    TRY(write_timing(g, clock_seconds() - started, err));
+    if (job->extra)
+        TRY(job->extra(job->context, &g->session, &g->prompts, g->prompt_index, &g->answers, g->extra, err));
+    TRY(write_answers(g, err));
+    TRY(lineage_add_out(run_lineage(g->run), run_directory(g->run), "answers", -1,
+                        run_path(g->run, "answers.jsonl"), err));
+    return run_finish(g->run, err);
+}
+
+status generate_into(const struct config *c, const generate_job *job, logger *log, error *err) {
+    generation g = {.c = c, .job = job};
+    run_options o = {.directory = c->run,
+                     .kind = job->kind,
+                     .round = job->round,
+                     .seed = (uint64_t)c->seed,
+                     .table = &CONFIG_TABLE,
+                     .values = c,
+                     .sections = job->sections,
+                     .resume = job->resume,
+                     .keep_checkpoints = 1};
+    run_state state = RUN_NEW;
+    status s = run_open(&o, &g.run, &state, err);
+    if (s == STATUS_OK && state == RUN_FINISHED)
+        log_line(log, "%s: %s was finished before", c->run, job->kind);
+    else if (s == STATUS_OK)
+        s = generate_all(&g, err);
+    close_all(&g);
+    return s;
+}
+
+/* ---- the command ---- */
+
+static const char USAGE[] = "usage: rlhf generate CONFIG | --model DIR --prompts FILE --out RUN  [--set "
+                            "section.key=value]... [--resume]\n"
+                            "  Answers prompts, generate.samples times each, into a run directory. Keys: "
+                            "generate.*, data.*, seed, threads.";
+
+enum { SETTINGS_MAX = 64 };
+
+/* --model, --prompts and --out are settings by other names; the rest goes to config_load as it is. */
+static status expand(int argc, char **argv, char **out, int *n, char (*room)[4200], error *err) {
+    static const char *const option[] = {"--model", "--prompts", "--out"};
+    static const char *const key[] = {"generate.model", "generate.prompts", "run"};
+    int used = 0;
+    *n = 0;
+    for (int i = 0; i < argc; i++) {
+        int which = -1;
+        for (int k = 0; k < 3; k++)
+            if (strcmp(argv[i], option[k]) == 0) which = k;
+        if (which < 0) {
+            out[(*n)++] = argv[i];
+            continue;
+        }
+        if (i + 1 >= argc || used == 3 || strlen(argv[i + 1]) > 4096)
+            return error_set(err, STATUS_USAGE, "generate: %s needs a path\n%s", argv[i], USAGE);
+        snprintf(room[used], sizeof *room, "%s=%s", key[which], argv[++i]);
+        out[(*n)++] = "--set";
+        out[(*n)++] = room[used++];
+    }
+    return STATUS_OK;
+}
+
+status generate_command(int argc, char **argv, error *err) {
+    static const char *const needed[] = {"run", "generate.model", "generate.prompts", NULL};
+    char *expanded[3 * SETTINGS_MAX], room[3][4200];
+    struct config_options command = {0};
+    struct config config = {0};
+    int n;
+    if (argc > SETTINGS_MAX) return error_set(err, STATUS_USAGE, "generate: too many arguments\n%s", USAGE);
+    TRY(expand(argc, argv, expanded, &n, room, err));
+    status s = config_load(n, expanded, CONFIG_OF_GENERATE, needed, &command, &config, err);
+    if (s == STATUS_OK && !command.help) {
+        generate_job job = generate_job_of(&config);
+        job.resume = command.resume;
+        s = generate_into(&config, &job, NULL, err);
+    }
+    config_free(&command, &config);
+    return s;
+}

@@ -1,0 +1,36 @@
+/* rlhf/generate: K answers a prompt into a run directory (answers.jsonl, lineage.json), for the command and
+ * for rounds. */
+#ifndef RLHF_RLHF_GENERATE_H
+#define RLHF_RLHF_GENERATE_H
+
+#include "datasets/answers.h"
+
+/* How an answer line is made richer: appends fields ("\"score\":1.5,\"gold\":2") for answers [0, a->n_prompt
+   k) of a; called once with all of them before any line is written. extra[i] is empty at the call. */
+typedef status generate_extra(void *context, session *s, const prompts *p, const int32_t *prompt_index,
+                              const answers *a, buffer *extra, error *err);
+
+typedef struct generate_job {
+    const char *kind; /* of the run: "sample", "generate", "evaluate" */
+    int round, resume;
+    const char *model;
+    const char *const *prompts;
+    int n_prompts; /* files */
+    split_kind split;
+    int samples;            /* answers a prompt */
+    sampling how;           /* without key */
+    random_purpose purpose; /* of the key: RANDOM_SAMPLE or RANDOM_EVALUATE */
+    int max_tokens, slots;
+    generate_extra *extra; /* NULL: none */
+    void *context;
+    const char *const *sections; /* of the config that the run keeps */
+} generate_job;
+
+/* The job of the config's generate section. */
+generate_job generate_job_of(const struct config *c);
+
+/* Runs the job in the run directory c->run. STATUS_OK also when it was finished before. An answer's bytes
+   follow from model, prompt, (seed, purpose, round) and its sequence id, prompt x samples + k. */
+status generate_into(const struct config *c, const generate_job *job, logger *log, error *err);
+
+#endif
