@@ -16,14 +16,16 @@ status error_set(error *err, status code, const char *format, ...) {
 
 status error_context(error *err, const char *format, ...) {
     if (!err) return STATUS_FAILED;
-    char old[sizeof err->message];
-    memcpy(old, err->message, sizeof old);
+    char context[sizeof err->message];
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(err->message, sizeof err->message, format, args);
+    vsnprintf(context, sizeof context - 2, format, args);
     va_end(args);
-    if (n >= 0 && (size_t)n < sizeof err->message)
-        snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s", old);
+    strcat(context, ": ");
+    size_t n = strlen(context);
+    memmove(err->message + n, err->message, sizeof err->message - n);
+    memcpy(err->message, context, n);
+    err->message[sizeof err->message - 1] = '\0';
     return err->code;
 }
 
