@@ -403,5 +403,6 @@ const char *const CONFIG_OF_SFT[] = {"", "model", "data", "tokenizer", "sft", NU
 const char *const CONFIG_OF_REWARD[] = {"", "data", "reward", NULL};
 const char *const CONFIG_OF_PPO[] = {"", "data", "ppo", "generate", NULL};
 const char *const CONFIG_OF_GENERATE[] = {"", "data", "generate", NULL};
+const char *const CONFIG_OF_EVALUATE[] = {"", "data", "eval", NULL};
 const char *const CONFIG_OF_ROUNDS[] = {"",    "model",    "data",  "tokenizer", "pretrain", "sft", "reward",
                                         "ppo", "generate", "label", "rounds",    "eval",     NULL};

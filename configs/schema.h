@@ -237,9 +237,13 @@ struct config {
 extern const config_table CONFIG_TABLE;
 
 /* The sections that each program's run saves, hashes and compares. */
-extern const char *const CONFIG_OF_PRETRAIN[],
-    *const CONFIG_OF_SFT[], *const CONFIG_OF_REWARD[], *const CONFIG_OF_PPO[], *const CONFIG_OF_GENERATE[],
-                                                                                   *const CONFIG_OF_ROUNDS[];
+extern const char *const CONFIG_OF_PRETRAIN[];
+extern const char *const CONFIG_OF_SFT[];
+extern const char *const CONFIG_OF_REWARD[];
+extern const char *const CONFIG_OF_PPO[];
+extern const char *const CONFIG_OF_GENERATE[];
+extern const char *const CONFIG_OF_EVALUATE[];
+extern const char *const CONFIG_OF_ROUNDS[];
 
 /* What a stage's command line says: CONFIG [--set key=value]... [--resume] [--dry-run] [--trace DIR]
  * [--help]. */

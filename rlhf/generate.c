@@ -146,7 +146,8 @@ static status generate_all(generation *g, error *err) {
     progress_end(&g->bar);
     TRY(write_timing(g, clock_seconds() - started, err));
     if (job->extra)
-        TRY(job->extra(job->context, &g->session, &g->prompts, g->prompt_index, &g->answers, g->extra, err));
+        TRY(job->extra(job->context, &g->session, g->run, &g->prompts, g->prompt_index, &g->answers, g->extra,
+                       err));
     TRY(write_answers(g, err));
     TRY(lineage_add_out(run_lineage(g->run), run_directory(g->run), "answers", -1,
                         run_path(g->run, "answers.jsonl"), err));

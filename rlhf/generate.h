@@ -7,8 +7,8 @@
 
 /* How an answer line is made richer: appends fields ("\"score\":1.5,\"gold\":2") for answers [0, a->n_prompt
    k) of a; called once with all of them before any line is written. extra[i] is empty at the call. */
-typedef status generate_extra(void *context, session *s, const prompts *p, const int32_t *prompt_index,
-                              const answers *a, buffer *extra, error *err);
+typedef status generate_extra(void *context, session *s, run *r, const prompts *p,
+                              const int32_t *prompt_index, const answers *a, buffer *extra, error *err);
 
 typedef struct generate_job {
     const char *kind; /* of the run: "sample", "generate", "evaluate" */

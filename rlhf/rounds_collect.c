@@ -1,0 +1,195 @@
+/* Sampling answers for ranking, and collecting the rankings. */
+#include <stdio.h>
+#include <string.h>
+
+#include "datasets/label/simulate.h"
+#include "rlhf/generate.h"
+#include "rlhf/rounds.h"
+
+enum {
+    VALID_PARTS = 2
+}; /* rankings of each held-out prompt, at most: what the reward model's accuracy is measured on */
+
+/* How many sets of K answers a prompt gets, by the policy and by the SFT model. */
+typedef struct shares {
+    int policy, sft;
+} shares;
+
+static int64_t rankings_of(const struct config *c, int round) {
+    return config_int_of_round(&c->rounds.rankings, round);
+}
+
+static shares shares_of(const struct config *c, int round, int n_prompt) {
+    int parts = (int)((rankings_of(c, round) + n_prompt - 1) / n_prompt);
+    shares s = {parts, 0};
+    if (round > 1) s.sft = (int)(c->rounds.sft_share * (float)parts + 0.5f);
+    s.policy -= s.sft;
+    return s;
+}
+
+/* Training prompts among the round's. */
+static status count_prompts(rounds *r, int *n, error *err) {
+    session s;
+    prompts p;
+    *n = 0;
+    TRY(session_open(r->c, r->sft, r->log, &s, err));
+    session_set_length(&s, r->c->model.context);
+    s.bad.log = &(logger){.quiet = 1};
+    s.data.max_length = 1 << 30;
+    status st =
+        prompts_load(&s.data, SPLIT_TRAIN, r->c->rounds.prompts.value, r->c->rounds.prompts.n, &p, err);
+    if (st == STATUS_OK) {
+        *n = p.n;
+        prompts_free(&p);
+    }
+    session_close(&s);
+    return st;
+}
+
+static status sample(rounds *r, const char *part, const char *model, int round, int sets, error *err) {
+    struct config c;
+    store_imported n;
+    if (sets == 0) return STATUS_OK;
+    TRY(rounds_part(r, part, &c, err));
+    generate_job job = generate_job_of(&c);
+    job.kind = "sample";
+    job.round = round;
+    job.resume = 1;
+    job.model = model;
+    job.prompts = r->c->rounds.prompts.value;
+    job.n_prompts = r->c->rounds.prompts.n;
+    job.split = SPLIT_ANY;
+    job.samples = sets * r->c->rounds.answers;
+    TRY(generate_into(&c, &job, r->log, err));
+    return store_import_run(r->store, c.run, &n, err);
+}
+
+/* Tasks of one split, part by part, until there are `wanted` (0: as many as `parts` give). */
+static status make_tasks(rounds *r, int round, const char *split, int parts, int64_t wanted, error *err) {
+    int64_t all = 0, made = 1;
+    for (int part = 0; part < parts && made && (!wanted || all < wanted); part++) {
+        store_task_options o = {.round = round,
+                                .answers = r->c->rounds.answers,
+                                .want = r->c->rounds.collect == CONFIG_COLLECT_PEOPLE ? r->c->label.want : 1,
+                                .part = part,
+                                .split = split,
+                                .limit = wanted ? wanted - all : 0};
+        TRY(store_make_tasks(r->store, &o, &made, err));
+        all += made;
+    }
+    if (wanted && all < wanted)
+        log_line(r->log,
+                 "round %d: %lld rankings instead of %lld: the answers to a prompt are too much alike", round,
+                 (long long)all, (long long)wanted);
+    return STATUS_OK;
+}
+
+/* All tasks of the round in one transaction, once. */
+static status make_all_tasks(rounds *r, int round, int parts, error *err) {
+    store_progress p;
+    TRY(store_open_round(r->store, round, err));
+    TRY(store_read_progress(r->store, round, &p, err));
+    if (p.tasks) return STATUS_OK;
+    TRY(store_begin(r->store, err));
+    status s = make_tasks(r, round, "train", parts, rankings_of(r->c, round), err);
+    if (s == STATUS_OK) s = make_tasks(r, round, "valid", VALID_PARTS, 0, err);
+    if (s == STATUS_OK) return store_commit(r->store, err);
+    store_rollback(r->store);
+    return s;
+}
+
+status rounds_sample(rounds *r, int round, error *err) {
+    char part[40];
+    int n_prompt;
+    if (rounds_is_frozen(r, round)) return STATUS_OK;
+    TRY(count_prompts(r, &n_prompt, err));
+    shares s = shares_of(r->c, round, n_prompt);
+    snprintf(part, sizeof part, "round-%02d/sample", round);
+    TRY(sample(r, part, rounds_model(r, round - 1), round, s.policy, err));
+    snprintf(part, sizeof part, "round-%02d/sample-sft", round);
+    TRY(sample(r, part, r->sft, round, s.sft, err));
+    return make_all_tasks(r, round, s.policy + s.sft, err);
+}
+
+/* ---- collecting ---- */
+
+static status add_labeller(rounds *r, int64_t *id, error *err) {
+    const struct config_label *l = &r->c->label;
+    buffer spec = {0};
+    int exact = l->noise == 0 && l->flip == 0 && l->judge.kind == CONFIG_JUDGE_RULE;
+    static const char *const kind[] = {"model", "rule", "command"};
+    const char *const by[] = {l->judge.model, l->judge.rule, l->judge.command};
+    const char *name = by[l->judge.kind] ? by[l->judge.kind] : "";
+    buffer_format(&spec, "{\"%s\":", kind[l->judge.kind]);
+    buffer_json_string(&spec, name, strlen(name));
+    buffer_string(&spec, ",\"noise\":");
+    buffer_json_float(&spec, l->noise);
+    buffer_string(&spec, ",\"flip\":");
+    buffer_json_float(&spec, l->flip);
+    buffer_string(&spec, "}");
+    status s = buffer_check(&spec, err);
+    if (s == STATUS_OK)
+        s = store_add_labeller(r->store, l->labeller, exact ? LABELLER_RULE : LABELLER_SIMULATED, spec.data,
+                               id, err);
+    buffer_free(&spec);
+    return s;
+}
+
+static status simulate(rounds *r, int round, error *err) {
+    label_simulate_options o = {
+        .round = round, .noise = r->c->label.noise, .flip = r->c->label.flip, .seed = (uint64_t)r->c->seed};
+    device *dev;
+    judge *by = NULL;
+    int64_t n = 0;
+    TRY(add_labeller(r, &o.labeller, err));
+    TRY(device_open_cpu(r->c->threads, &dev, err));
+    status s = rounds_open_judge(r, &r->c->label.judge, dev, &by, err);
+    if (s == STATUS_OK && !by)
+        s = error_set(err, STATUS_USAGE,
+                      "label.judge: nobody is named who ranks (label.rule, label.model or label.command)");
+    if (s == STATUS_OK) s = label_simulate(r->store, by, &o, &n, err);
+    if (s == STATUS_OK && n) log_line(r->log, "round %d: %lld rankings simulated", round, (long long)n);
+    judge_close(by);
+    device_close(dev);
+    return s;
+}
+
+static status wait_for_people(rounds *r, int round, error *err) {
+    store_progress p;
+    TRY(store_read_progress(r->store, round, &p, err));
+    if (p.ranked >= p.wanted) return STATUS_OK;
+    return error_set(err, STATUS_WAITING,
+                     "round %d waits for rankings: %lld of %lld are there. Rank with `rlhf label rank --db "
+                     "%s --labeller NAME`, then "
+                     "start again",
+                     round, (long long)p.ranked, (long long)p.wanted, store_path(r->store));
+}
+
+static status freeze(rounds *r, int round, error *err) {
+    char name[16];
+    hash sha256;
+    int64_t n;
+    snprintf(name, sizeof name, "round-%02d", round);
+    int people = r->c->rounds.collect == CONFIG_COLLECT_PEOPLE;
+    int exact =
+        r->c->label.noise == 0 && r->c->label.flip == 0 && r->c->label.judge.kind == CONFIG_JUDGE_RULE;
+    store_snapshot_options o = {.name = name,
+                                .round = round,
+                                .labellers = people  ? LABELLER_HUMAN
+                                             : exact ? LABELLER_RULE
+                                                     : LABELLER_SIMULATED};
+    const char *path = rounds_path(r, "%s/snapshot.jsonl", name);
+    if (!path) return error_memory(err, "a path");
+    TRY(store_snapshot(r->store, path, &o, &sha256, &n, err));
+    log_line(r->log, "round %d: a snapshot of %lld rankings", round, (long long)n);
+    return store_close_round(r->store, round, err);
+}
+
+status rounds_collect(rounds *r, int round, error *err) {
+    if (rounds_is_frozen(r, round)) return STATUS_OK;
+    if (r->c->rounds.collect == CONFIG_COLLECT_PEOPLE)
+        TRY(wait_for_people(r, round, err));
+    else
+        TRY(simulate(r, round, err));
+    return freeze(r, round, err);
+}
