@@ -221,16 +221,20 @@ static status resume(ppo *p, error *err) {
 
 /* ---- one iteration ---- */
 
-static status write_timing(ppo *p, double sampling, double updating, error *err) {
+static status write_timing(ppo *p, double sampling, double updating, double update_flops, error *err) {
     int64_t tokens = rollout_tokens(&p->rollout);
-    double updated = (double)tokens * p->c->epochs;
+    double updated = (double)tokens * p->c->epochs, peak = device_peak_flops(p->session.dev),
+           sampling_share = p->rollout.flops / sampling / peak, update_share = update_flops / updating / peak,
+           share = (p->rollout.flops + update_flops) / (sampling + updating) / peak;
     buffer_clear(&p->line);
     buffer_format(&p->line,
                   "{\"step\":%" PRId64 ",\"seconds\":%.6f,\"tokens\":%" PRId64
-                  ",\"tokens_per_s\":%.1f,\"rollout_seconds\":%.6f,"
-                  "\"rollout_tokens_per_s\":%.1f,\"update_seconds\":%.6f,\"update_tokens_per_s\":%.1f}",
-                  p->iteration, sampling + updating, tokens, (double)tokens / (sampling + updating), sampling,
-                  (double)tokens / sampling, updating, updated / updating);
+                  ",\"tokens_per_s\":%.1f,\"share_of_peak\":%.4f,\"rollout_seconds\":%.6f,"
+                  "\"rollout_tokens_per_s\":%.1f,\"rollout_share_of_peak\":%.4f,\"update_seconds\":%.6f,"
+                  "\"update_tokens_per_s\":%.1f,\"update_share_of_peak\":%.4f}",
+                  p->iteration, sampling + updating, tokens, (double)tokens / (sampling + updating), share,
+                  sampling, (double)tokens / sampling, sampling_share, updating, updated / updating,
+                  update_share);
     return run_timing(p->run, &p->line, err);
 }
 
@@ -259,7 +263,7 @@ static status iterate(ppo *p, progress *bar, error *err) {
     snprintf(text, sizeof text, "score %.3f kl %.2f length %.1f", score, ppo_kl_per_answer(&p->rollout),
              (double)rollout_tokens(&p->rollout) / p->rollout.n);
     progress_step(bar, iteration, rollout_tokens(&p->rollout), text);
-    return write_timing(p, sampled - started, clock_seconds() - sampled, err);
+    return write_timing(p, sampled - started, clock_seconds() - sampled, figures.flops, err);
 }
 
 /* ---- between iterations ---- */

@@ -56,6 +56,18 @@ static void take_prompt(rollout *r, const rollout_context *x, int b, int i) {
                                              (uint64_t)b * (uint64_t)r->answers.k};
 }
 
+/* A prompt is read once for all its answers; token t of an answer is one state that looks back on t others.
+ */
+static double sampling_flops(const rollout *r, const model_config *shape) {
+    double flops = 0;
+    for (int i = 0; i < r->n; i++) {
+        int p = r->n_prompt[i], n = rollout_length(r, i);
+        flops += n * model_flops_per_token(shape, 2.0 * p + n, 1);
+        if (i % r->answers.k == 0) flops += p * model_flops_per_token(shape, p, 1.0 / p);
+    }
+    return flops / 3;
+}
+
 /* Joins prompt and answer as ids, and lays the sampled log-probabilities one behind the other: they are the
  * old ones. */
 static void join(rollout *r) {
@@ -79,6 +91,7 @@ static status sample(rollout *r, const rollout_context *x, random_purpose purpos
     TRY(answers_sample(&r->answers, x->sampler, x->models->policy, &how, x->session->end_token, NULL, NULL,
                        err));
     join(r);
+    r->flops = sampling_flops(r, model_get_config(x->models->policy));
     return STATUS_OK;
 }
 
@@ -114,6 +127,7 @@ static status read_model(rollout *r, const rollout_context *x, const model *m, r
                              .score = what == READ_LOGPROB ? NULL : out};
         TRY(model_forward(m, x->ws, &x->pack->b, &o, err));
         TRY(model_read(m, x->ws, &values, err));
+        r->flops += pack_flops(x->pack, model_get_config(m)) / 3;
         out += x->pack->b.n_row;
     }
     return STATUS_OK;

@@ -28,6 +28,7 @@ typedef struct rollout {
     size_t *text_start;   /* [n] where each begins */
     struct ppo_kl kl;     /* sums over all tokens */
     double advantage_std; /* before whitening */
+    double flops;         /* floating-point operations of sampling and of reading the other models */
 } rollout;
 
 status rollout_create(const struct config_ppo *c, int longest_prompt, int context, rollout *out, error *err);

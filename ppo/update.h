@@ -15,6 +15,7 @@ typedef struct update_figures {
     double grad_norm, value_grad_norm, ptx_grad_norm, ptx_loss; /* sums over updates */
     double mismatch; /* largest |sampled - trained log-probability| of the tokens seen before the first step:
                         must be 0 */
+    double flops;    /* floating-point operations of all updates */
 } update_figures;
 
 /* What one minibatch did, for a trace. */

@@ -153,7 +153,7 @@ static status resume(reward *w, error *err) {
 /* ---- one step ---- */
 
 typedef struct step_figures {
-    double loss, norm, lr;
+    double loss, norm, lr, flops;
     int64_t tokens, n_score;
     struct reward_accuracy accuracy;
 } step_figures;
@@ -184,6 +184,7 @@ static status accumulate(reward *w, step_figures *f, error *err) {
         rank_pack(w, first, n, f);
         TRY(model_backward(w->model, w->ws, &grads, NULL, err));
         f->tokens += w->pack.b.n_token;
+        f->flops += pack_flops(&w->pack, model_get_config(w->model));
     }
     if (isfinite(f->loss)) return STATUS_OK;
     return error_set(err, STATUS_FAILED,
@@ -217,8 +218,11 @@ static status write_metrics(reward *w, const step_figures *f, double seconds, er
     buffer_string(b, "}");
     TRY(run_metrics(w->run, b, err));
     buffer_clear(b);
-    buffer_format(b, "{\"step\":%" PRId64 ",\"seconds\":%.6f,\"tokens\":%" PRId64 ",\"tokens_per_s\":%.1f}",
-                  w->step, seconds, f->tokens, (double)f->tokens / seconds);
+    buffer_format(b,
+                  "{\"step\":%" PRId64 ",\"seconds\":%.6f,\"tokens\":%" PRId64
+                  ",\"tokens_per_s\":%.1f,\"share_of_peak\":%.4f}",
+                  w->step, seconds, f->tokens, (double)f->tokens / seconds,
+                  f->flops / seconds / device_peak_flops(w->session.dev));
     return run_timing(w->run, b, err);
 }
 

@@ -150,7 +150,7 @@ static int fill_pack(sft *s, const sequences *from, const int32_t *index, const 
 }
 
 /* Gradients of all micro-batches of the step, and its loss. */
-static status accumulate(sft *s, struct sft_loss *loss, int64_t *tokens, error *err) {
+static status accumulate(sft *s, struct sft_loss *loss, int64_t *tokens, double *flops, error *err) {
     forward_options o = {.temperature = 1, .dropout = s->c->dropout, .for_backward = 1};
     o.dropout_key = random_make_key((uint64_t)s->config->seed, RANDOM_DROPOUT, (uint32_t)s->options->round,
                                     (uint32_t)s->step);
@@ -163,6 +163,7 @@ static status accumulate(sft *s, struct sft_loss *loss, int64_t *tokens, error *
         TRY(model_backward(s->model, s->ws, &grads, &values, err));
         sft_loss_add(loss, s->pack.b.n_row, s->logprob);
         *tokens += s->pack.b.n_token;
+        *flops += pack_flops(&s->pack, model_get_config(s->model));
     }
     return STATUS_OK;
 }
@@ -178,21 +179,24 @@ static status check_loss(const sft *s, const struct sft_loss *loss, error *err) 
                      s->kind);
 }
 
-static status write_timing(sft *s, double seconds, int64_t tokens, error *err) {
+static status write_timing(sft *s, double seconds, int64_t tokens, double flops, error *err) {
+    double peak = device_peak_flops(s->session.dev);
     buffer_clear(&s->line);
     buffer_format(&s->line,
-                  "{\"step\":%" PRId64 ",\"seconds\":%.6f,\"tokens\":%" PRId64 ",\"tokens_per_s\":%.1f}",
-                  s->step, seconds, tokens, (double)tokens / seconds);
+                  "{\"step\":%" PRId64 ",\"seconds\":%.6f,\"tokens\":%" PRId64
+                  ",\"tokens_per_s\":%.1f,\"share_of_peak\":%.4f}",
+                  s->step, seconds, tokens, (double)tokens / seconds, flops / seconds / peak);
     return run_timing(s->run, &s->line, err);
 }
 
 static status train_step(sft *s, progress *bar, error *err) {
     struct sft_loss loss = {0};
     int64_t tokens = 0;
-    double norm, started = clock_seconds(), lr = s->c->optimizer.lr * schedule_factor(&s->schedule, s->step);
+    double flops = 0, norm, started = clock_seconds(),
+           lr = s->c->optimizer.lr * schedule_factor(&s->schedule, s->step);
     sft_data_step(&s->data, s->c);
     model_zero_grad(s->model);
-    TRY(accumulate(s, &loss, &tokens, err));
+    TRY(accumulate(s, &loss, &tokens, &flops, err));
     TRY(check_loss(s, &loss, err));
     TRY(optimizer_step(s->optimizer, lr, &norm, err));
     model_changed(s->model);
@@ -213,7 +217,7 @@ static status train_step(sft *s, progress *bar, error *err) {
     buffer_json_float(&s->line, (float)norm);
     buffer_format(&s->line, ",\"tokens\":%" PRId64 "}", tokens);
     TRY(run_metrics(s->run, &s->line, err));
-    return write_timing(s, clock_seconds() - started, tokens, err);
+    return write_timing(s, clock_seconds() - started, tokens, flops, err);
 }
 
 /* ---- validation ---- */

@@ -289,6 +289,8 @@ struct ops {
     int64_t (*backward_pack)(const device *, int n, int k);
     /* Floats of scratch that covers every op for the need; one scratch serves all, one op at a time. */
     int64_t (*scratch)(const device *, const struct scratch_need *need);
+    /* See device_peak_flops. */
+    double (*measure_peak)(device *);
     /* Memory, aligned to 64 bytes, of undefined content (touched, so that no page fault comes later). */
     status (*allocate)(device *, size_t bytes, void **out, error *err);
     void (*release)(device *, void *memory);
@@ -304,6 +306,7 @@ struct device {
     const struct ops *ops;
     const char *name; /* "cpu avx512, 2 threads" */
     int n_thread;
+    double peak_flops; /* 0: not measured yet */
 };
 
 #define op(dev, name, ...) ((dev)->ops->name((dev), &(struct op_##name){__VA_ARGS__}))
@@ -315,6 +318,9 @@ status device_open_cpu(int threads, device **out, error *err);
    its allocation, fresh memory is NaN. queued: ops run only at download and sync. For tests. */
 status device_open_far(int threads, int queued, device **out, error *err);
 void device_close(device *dev);
+/* Floating-point operations per second of independent f32 fused multiply-adds (2 each) on all threads: what
+   a share of peak refers to. Measured at the first call, in some 10 ms, with the device otherwise idle. */
+double device_peak_flops(device *dev);
 
 /* Calls visit for each operand of an op's struct that is present, with the bytes from its first to its last
  * element. */

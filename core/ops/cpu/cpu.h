@@ -28,6 +28,7 @@ OPS_LIST(CPU_DECLARE)
 int64_t ISA_NAME(cpu_forward_pack)(const device *, int n, int k);
 int64_t ISA_NAME(cpu_backward_pack)(const device *, int n, int k);
 int64_t ISA_NAME(cpu_scratch)(const device *, const struct scratch_need *);
+double ISA_NAME(cpu_measure_peak)(device *);
 /* Floats of scratch of the single rooms; cpu_scratch is the largest of them. */
 int64_t ISA_NAME(cpu_linear_dw_scratch)(int n_thread, int max_token, int max_cols);
 int64_t ISA_NAME(cpu_vocab_scratch)(int n_thread, int max_row, int width, int vocab, int backward);

@@ -15,6 +15,7 @@ const struct ops ISA_NAME(cpu_ops) = {
     OPS_LIST(TABLE_MEMBER).forward_pack = ISA_NAME(cpu_forward_pack),
     .backward_pack = ISA_NAME(cpu_backward_pack),
     .scratch = ISA_NAME(cpu_scratch),
+    .measure_peak = ISA_NAME(cpu_measure_peak),
     .allocate = cpu_allocate,
     .release = cpu_release,
     .upload = cpu_upload,

@@ -145,6 +145,8 @@ static int64_t far_scratch(const device *dev, const struct scratch_need *need) {
     return cpu->ops->scratch(cpu, need);
 }
 
+static double far_measure_peak(device *dev) { return device_peak_flops(far_of(dev)->cpu); }
+
 /* ---- memory ---- */
 
 static status far_allocate(device *dev, size_t bytes, void **out, error *err) {
@@ -224,6 +226,7 @@ static const struct ops far_ops = {
         .forward_pack = far_forward_pack,
     .backward_pack = far_backward_pack,
     .scratch = far_scratch,
+    .measure_peak = far_measure_peak,
     .allocate = far_allocate,
     .release = far_release,
     .upload = far_upload,

@@ -1,0 +1,53 @@
+/* What the machine could do at most: the rate of independent fused multiply-adds. */
+#include <stdlib.h>
+
+#include "core/base/progress.h"
+#include "core/ops/cpu/cpu.h"
+
+/* So many chains hide the latency of a fused multiply-add and fit the registers. */
+#ifdef ISA_avx512
+enum { CHAINS = 12 };
+#else
+enum { CHAINS = 6 };
+#endif
+/* Pieces of some 0.1 ms, short enough that most of them are not interrupted on a busy machine. */
+enum { STEPS = 1 << 16, PIECES = 64 };
+
+/* Returns a sum, so that nothing is left out. */
+static float run_piece(void) {
+    v16 x[CHAINS], a = v_set(0.999f), b = v_set(1e-3f);
+    /* No two lanes are alike: a compiler would compute them once. */
+    for (int j = 0; j < CHAINS; j++) x[j] = v_add(v_iota(), v_set((float)(LANES * j)));
+    for (int i = 0; i < STEPS; i++) {
+#pragma GCC unroll 12
+        for (int j = 0; j < CHAINS; j++) x[j] = v_fma(x[j], a, b);
+    }
+    for (int j = 1; j < CHAINS; j++) x[0] = v_add(x[0], x[j]);
+    return v_sum(x[0]);
+}
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The median piece: not one that was interrupted, nor one that had a core to itself because a neighbour was
+   through. */
+static double thread_rate(void) {
+    double rate[PIECES];
+    for (int i = 0; i < PIECES; i++) {
+        double started = clock_seconds();
+        volatile float sum = run_piece();
+        (void)sum;
+        rate[i] = 2.0 * LANES * CHAINS * STEPS / (clock_seconds() - started);
+    }
+    qsort(rate, PIECES, sizeof *rate, compare);
+    return rate[PIECES / 2];
+}
+
+double ISA_NAME(cpu_measure_peak)(device *dev) {
+    double rate = 0;
+#pragma omp parallel num_threads(dev->n_thread) reduction(+ : rate)
+    rate += thread_rate();
+    return rate;
+}
