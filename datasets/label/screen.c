@@ -75,12 +75,18 @@ static shown show(const char *text, size_t len, size_t *used) {
     return s;
 }
 
+/* A line ends here: "\n" or "\r\n"; its length, or 0. */
+static size_t line_end(const char *text, size_t len) {
+    if (text[0] == '\n') return 1;
+    return len > 1 && text[0] == '\r' && text[1] == '\n' ? 2 : 0;
+}
+
 /* The length of the word, or of the run of spaces, at text, in bytes and columns. */
 static size_t measure_word(const char *text, size_t len, int *columns) {
     size_t n = 0, used;
     *columns = 0;
     bool space = text[0] == ' ';
-    while (n < len && text[n] != '\n' && text[n] != '\t' && (text[n] == ' ') == space) {
+    while (n < len && !line_end(text + n, len - n) && text[n] != '\t' && (text[n] == ' ') == space) {
         *columns += show(text + n, len - n, &used).columns;
         n += used;
     }
@@ -118,10 +124,10 @@ void screen_text(buffer *out, const char *prefix, int width, const char *text, s
     int room = width - (int)strlen(prefix);
     pen p = {out, prefix, room < 10 ? 10 : room, -1};
     for (size_t i = 0; i < len;) {
-        if (text[i] == '\n' || (text[i] == '\r' && i + 1 < len && text[i + 1] == '\n')) {
-            i += text[i] == '\r';
+        size_t end = line_end(text + i, len - i);
+        if (end) {
             end_line(&p);
-            i++;
+            i += end;
         } else if (text[i] == '\t') {
             put_word(&p, "    ", 4);
             i++;

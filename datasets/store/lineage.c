@@ -162,7 +162,7 @@ status store_describe_artifact(store *s, int64_t id, buffer *out, error *err) {
     return describe(s,
                     "SELECT lower(hex(sha256)) || '  ' || ifnull((SELECT group_concat(role, ',') FROM "
                     "(SELECT DISTINCT role"
-                    " FROM lineage WHERE artifact_id = artifact.id)), 'no role') || '  ' || path FROM "
+                    " FROM lineage WHERE artifact_id = artifact.id)), 'snapshot') || '  ' || path FROM "
                     "artifact WHERE id = ?1",
                     id, out, err);
 }
@@ -179,8 +179,7 @@ status store_describe_run(store *s, int64_t id, buffer *out, error *err) {
 
 status store_describe_snapshot(store *s, int64_t id, buffer *out, error *err) {
     return describe(s,
-                    "SELECT name || '  ' || n || ' rankings, round ' || round_id || ', labellers ' || "
-                    "labellers || ': ' || rule"
+                    "SELECT name || '  ' || n || ' rankings: ' || rule"
                     " FROM snapshot WHERE id = ?1",
                     id, out, err);
 }

@@ -56,7 +56,7 @@ typedef struct agreement {
     int64_t pairs;               /* all pairs of answers of two labellers */
     double same;                 /* with one tie against an order as a half */
     double first_best, first_expected;
-    int64_t rankings, ties, answer_pairs;
+    int64_t rankings, shown, ties, answer_pairs;
 } agreement;
 
 static int sign_of(int x) { return (x > 0) - (x < 0); }
@@ -73,6 +73,7 @@ static void compare_two(agreement *a, const char *x, const char *y) {
         }
 }
 
+/* shown: NULL where nobody recorded it (imports). */
 static void look_at_one(agreement *a, const char *ranks, const char *shown) {
     int n = (int)strlen(ranks), best = 0;
     for (int i = 0; i < n; i++) {
@@ -80,9 +81,11 @@ static void look_at_one(agreement *a, const char *ranks, const char *shown) {
         for (int j = i + 1; j < n; j++) a->ties += ranks[i] == ranks[j];
     }
     a->answer_pairs += n * (n - 1) / 2;
+    a->rankings++;
+    if (!shown) return;
     if (ranks[shown[0] - '1'] == '1') a->first_best += 1.0 / best;
     a->first_expected += 1.0 / n;
-    a->rankings++;
+    a->shown++;
 }
 
 typedef struct task_group {
@@ -112,8 +115,11 @@ static status measure(store *s, agreement *a, error *err) {
     sqlite3_stmt *q;
     bool row;
     task_group group = {0};
-    TRY(sql_start(s, &q, "SELECT task_id, ranks, shown FROM ranking_train ORDER BY task_id, labeller_id",
-                  SQL_NONE, err));
+    TRY(sql_start(
+        s, &q,
+        "SELECT task_id, ranks, iif((SELECT round_id FROM task WHERE id = task_id) = 0, NULL, shown)"
+        " FROM ranking_train ORDER BY task_id, labeller_id",
+        SQL_NONE, err));
     status result = sql_step(s, q, &row, err);
     while (result == STATUS_OK && row) {
         const char *ranks = (const char *)sqlite3_column_text(q, 1);
@@ -157,9 +163,9 @@ static status append_agreement(store *s, buffer *out, error *err) {
     buffer_format(out, ",\"pairs_with_ties\":%lld,", (long long)a.pairs);
     append_share(out, "rate_with_ties", a.same, (double)a.pairs);
     buffer_string(out, "},");
-    append_share(out, "first_shown_best", a.first_best, (double)a.rankings);
+    append_share(out, "first_shown_best", a.first_best, (double)a.shown);
     buffer_string(out, ",");
-    append_share(out, "first_shown_expected", a.first_expected, (double)a.rankings);
+    append_share(out, "first_shown_expected", a.first_expected, (double)a.shown);
     buffer_string(out, ",");
     append_share(out, "longer_wins", (double)longer, (double)differing);
     return STATUS_OK;
