@@ -11,10 +11,10 @@
 #endif
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-enum {
-    STREAM_AHEAD = 8192, /* bytes that a single pass fetches ahead of itself */
-    FETCH_STEPS = 4      /* a pass fetches 0, 64, 128 or 256 bytes a step of depth */
-};
+/* A pass fetches 0, 64, 128 or 256 bytes a step of depth. 256 is a whole row of a panel: the pass streams,
+   ahead of itself and into the first-level cache. Less is a share of the next block, into the second level.
+ */
+enum { FETCH_STEPS = 4, STREAM_FETCH = 256, STREAM_AHEAD = 4096 /* bytes */ };
 
 /* Vectors of 16 across a tile. AVX-512 holds 6 x 64 sums. AVX2 holds 6 x 16, so it walks a panel in slices,
    wider ones for fewer rows. */
@@ -50,7 +50,12 @@ ALWAYS_INLINE void tile_run(const struct tile *t, const int rows, const int acro
     tile_fetch(t->prior, t->ld_prior, rows, across);
     tile_fetch(t->add, t->ld_add, rows, across);
     for (int64_t k = 0; k < t->depth; k++, a++, b += PANEL, ahead += fetch) {
-        UNROLL for (int z = 0; z < fetch; z += 64) _mm_prefetch(ahead + z, _MM_HINT_T1);
+        UNROLL for (int z = 0; z < fetch; z += 64) {
+            if (fetch == STREAM_FETCH)
+                _mm_prefetch(ahead + z, _MM_HINT_T0);
+            else
+                _mm_prefetch(ahead + z, _MM_HINT_T1);
+        }
         v16 column[ACROSS_MOST];
         UNROLL for (int j = 0; j < across; j++) column[j] = v_load(b + j * LANES);
         UNROLL for (int r = 0; r < rows; r++) {
@@ -211,15 +216,22 @@ static void transpose_8(const float *from, int64_t ld_from, float *to, int64_t l
     }
 }
 
-void ISA_NAME(cpu_transpose)(const float *from, int64_t ld_from, int64_t rows, int64_t cols, float *to,
-                             int64_t ld_to) {
+/* A piece of at most PANEL x PANEL: both sides stay in the first-level cache. */
+static void transpose_piece(const float *from, int64_t ld_from, int64_t rows, int64_t cols, float *to,
+                            int64_t ld_to) {
     int64_t whole_rows = rows / 8 * 8, whole_cols = cols / 8 * 8;
-    /* A cache line of each source row is used up before the next. */
-    for (int64_t c = 0; c < whole_cols; c += LANES)
-        for (int64_t r = 0; r < whole_rows; r += 8)
-            for (int64_t half = c; half < min_of(c + LANES, whole_cols); half += 8)
-                transpose_8(from + r * ld_from + half, ld_from, to + half * ld_to + r, ld_to);
+    for (int64_t r = 0; r < whole_rows; r += 8)
+        for (int64_t c = 0; c < whole_cols; c += 8)
+            transpose_8(from + r * ld_from + c, ld_from, to + c * ld_to + r, ld_to);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = r < whole_rows ? whole_cols : 0; c < cols; c++)
             to[c * ld_to + r] = from[r * ld_from + c];
+}
+
+void ISA_NAME(cpu_transpose)(const float *from, int64_t ld_from, int64_t rows, int64_t cols, float *to,
+                             int64_t ld_to) {
+    for (int64_t r = 0; r < rows; r += PANEL)
+        for (int64_t c = 0; c < cols; c += PANEL)
+            transpose_piece(from + r * ld_from + c, ld_from, min_of(PANEL, rows - r), min_of(PANEL, cols - c),
+                            to + c * ld_to + r, ld_to);
 }

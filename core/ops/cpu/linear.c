@@ -5,11 +5,9 @@
 #include "core/ops/cpu/gemm.h"
 #include "core/ops/cpu/threads.h"
 
-enum {
-    DW_CHUNK = 4 * ROW_BLOCK, /* rows of x packed at a time */
-    DW_LD =
-        ROW_BLOCK + LANES /* of dy's transpose: not a multiple of a page, so that its rows do not collide */
-};
+/* Rows that a pass over dw takes, and the row of dy's transpose: not a multiple of a page, so that its rows
+   do not collide in the cache. */
+enum { DW_CHUNK = 2 * ROW_BLOCK, DW_LD = DW_CHUNK + LANES };
 
 /* ---- packs: forward [n / 64][k][64] of w^T, backward [k / 64][n][64] of w ---- */
 
@@ -94,38 +92,38 @@ int64_t ISA_NAME(cpu_linear_dw_scratch)(int n_thread, int max_token, int max_col
     return packed_x_size(max_token, max_cols) + (int64_t)n_thread * BLOCK_ROWS * DW_LD;
 }
 
-/* db[c] += the chain over the block's rows, for the columns of dy. */
+/* db[c] += the chain over each block's rows, for the columns of dy. */
 static void add_column_sums(mat dy, float *db) {
-    FOR_LANES(dy.cols, c, n) {
-        v16 sum = v_set(0);
-        for (int64_t r = 0; r < dy.rows; r++) sum = v_add(sum, v_load_n(dy.data + r * dy.ld + c, (int)n));
-        v_store_n(db + c, v_add(v_load_n(db + c, (int)n), sum), (int)n);
+    for (int64_t first = 0; first < dy.rows; first += ROW_BLOCK) {
+        int64_t end = min_of(first + ROW_BLOCK, dy.rows);
+        FOR_LANES(dy.cols, c, n) {
+            v16 sum = v_set(0);
+            for (int64_t r = first; r < end; r++) sum = v_add(sum, v_load_n(dy.data + r * dy.ld + c, (int)n));
+            v_store_n(db + c, v_add(v_load_n(db + c, (int)n), sum), (int)n);
+        }
     }
 }
 
-/* Rows [first, first + count) of dw from one chunk of at most DW_CHUNK rows of dy, block after block. */
+/* Rows [first, first + count) of dw from one chunk of dy. */
 static void add_dw_rows(const struct op_linear_dw *o, mat dy, const float *packed_x, int64_t first,
                         int64_t count, float *transposed) {
     float *dw = o->dw.data + first * o->dw.ld;
-    for (int64_t r = 0; r < dy.rows; r += ROW_BLOCK) {
-        int64_t rows = min_of(ROW_BLOCK, dy.rows - r);
-        mat piece = mat_columns(mat_rows(dy, (int)r, (int)rows), (int)first, (int)count);
-        if (o->db.data) add_column_sums(piece, o->db.data + first);
-        ISA_NAME(cpu_transpose)(piece.data, piece.ld, rows, count, transposed, DW_LD);
-        struct product p = {.out = dw,
-                            .ld_out = o->dw.ld,
-                            .prior = dw,
-                            .ld_prior = o->dw.ld,
-                            .a = transposed,
-                            .ld_a = DW_LD,
-                            .panels = packed_x + r * PANEL,
-                            .panel_stride = dy.rows * (int64_t)PANEL,
-                            .rows = count,
-                            .cols = o->dw.cols,
-                            .depth = rows,
-                            .block = ROW_BLOCK};
-        ISA_NAME(cpu_product_part)(&p, 0, count, 0, (p.cols + PANEL - 1) / PANEL);
-    }
+    mat columns = mat_columns(dy, (int)first, (int)count);
+    if (o->db.data) add_column_sums(columns, o->db.data + first);
+    ISA_NAME(cpu_transpose)(columns.data, columns.ld, dy.rows, count, transposed, DW_LD);
+    struct product p = {.out = dw,
+                        .ld_out = o->dw.ld,
+                        .prior = dw,
+                        .ld_prior = o->dw.ld,
+                        .a = transposed,
+                        .ld_a = DW_LD,
+                        .panels = packed_x,
+                        .panel_stride = dy.rows * (int64_t)PANEL,
+                        .rows = count,
+                        .cols = o->dw.cols,
+                        .depth = dy.rows,
+                        .block = ROW_BLOCK};
+    ISA_NAME(cpu_product_part)(&p, 0, count, 0, (p.cols + PANEL - 1) / PANEL);
 }
 
 void ISA_NAME(cpu_linear_dw)(device *dev, const struct op_linear_dw *o) {
