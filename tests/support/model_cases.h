@@ -1,0 +1,88 @@
+/* tests/support/model_cases: small models of every kind, ragged batches and gradients for their rows, and the
+   devices to run them on. Whatever fails ends the test. */
+#ifndef RLHF_TESTS_MODEL_CASES_H
+#define RLHF_TESTS_MODEL_CASES_H
+
+#include "core/model/model.h"
+
+/* ---- devices ---- */
+enum device_kind { DEVICE_CPU, DEVICE_FAR, DEVICE_QUEUED };
+/* isa: "avx2", "avx512" or NULL, the widest. NULL comes back, with a printed word, where the machine lacks
+ * it.
+ */
+device *case_device(enum device_kind kind, int threads, const char *isa);
+
+/* Runs visit on each: both instruction sets with 1, 2, 3 and 8 threads, far memory and queued far memory. */
+typedef void device_visit(device *dev, void *context);
+void case_each_device(device_visit *visit, void *context);
+
+/* ---- models ---- */
+/* gpt2 and llama, then mixtures that no published family has; heads of 8, 16 and 64. */
+enum {
+    CASE_GPT2,
+    CASE_LLAMA,
+    CASE_GPT2_HEADS_8,
+    CASE_LLAMA_HEADS_64,
+    CASE_LANGUAGE = 7,
+    CASE_SCORE = 7,
+    CASES
+};
+/* The first CASE_LANGUAGE have a language head, CASE_SCORE only scores. All have a score head. */
+extern const char *const case_name[CASES];
+model_config case_config(int which);
+
+/* Values that leave nothing small: every gain, bias and product matters. */
+model *case_model(device *dev, const model_config *config, uint64_t seed, int trained);
+/* Host arrays of flat->count floats, malloc'd. */
+float *case_parameters(const model *m);
+float *case_gradients(const model *m);
+void case_set_parameters(model *m, const float *values);
+
+/* ---- batches ---- */
+enum { CASE_TOKENS = 640, CASE_SEQS = 12 };
+
+typedef struct case_batch {
+    batch b; /* points into what follows */
+    int32_t token[CASE_TOKENS], seq_start[CASE_SEQS + 1], row_pos[CASE_TOKENS], row_target[CASE_TOKENS];
+    uint64_t seq_id[CASE_SEQS];
+    float dlogprob[CASE_TOKENS], dentropy[CASE_TOKENS], dscore[CASE_TOKENS]; /* of each row */
+} case_batch;
+
+/* n_seq sequences of these lengths with random ids, tokens, targets and gradients. A row for every token. */
+void case_draw(case_batch *cb, const model_config *config, uint64_t seed, int n_seq, const int *length);
+/* Rows at random tokens instead, some of them twice. */
+void case_draw_rows(case_batch *cb, const model_config *config, uint64_t seed, int n_row);
+row_grads case_grads(const case_batch *cb,
+                     const model_config *config); /* those that the model's heads take */
+
+limits case_limits(const model_config *config, int backward, keep_kind keep);
+workspace *case_workspace(device *dev, const model_config *config, int backward, keep_kind keep);
+
+/* ---- what rows give ---- */
+typedef struct case_values {
+    float logprob[CASE_TOKENS], entropy[CASE_TOKENS], score[CASE_TOKENS];
+} case_values;
+
+row_values case_read(case_values *v, const model_config *config); /* those that the model's heads give */
+/* Forward and read. */
+void case_forward(const model *m, workspace *ws, const batch *b, const forward_options *o, case_values *out);
+
+/* The same bytes, or the test fails and says where. */
+void case_same(const char *what, const device *dev, const void *got, const void *want, int64_t n_float);
+
+#define OK(call)                                                                                             \
+    do {                                                                                                     \
+        error err_;                                                                                          \
+        error *err = &err_;                                                                                  \
+        if ((call) != STATUS_OK) fail_msg("%s: %s", #call, err->message);                                    \
+    } while (0)
+/* The call gives this status and a message that contains the word. */
+#define REFUSED(call, status_, word)                                                                         \
+    do {                                                                                                     \
+        error err_ = {0};                                                                                    \
+        error *err = &err_;                                                                                  \
+        assert_int_equal((call), (status_));                                                                 \
+        if (!strstr(err->message, (word))) fail_msg("\"%s\" does not name \"%s\"", err->message, (word));    \
+    } while (0)
+
+#endif
