@@ -96,7 +96,7 @@ typedef struct store_task_options {
     int want;          /* labellers wanted, 1 to 999 */
     int part;          /* n-th set of K of a prompt's different texts, from 0 */
     const char *split; /* only prompts of this split; NULL: all */
-    int64_t limit;     /* at most so many tasks of this part and round in all, by prompt id; 0: no limit */
+    int64_t limit;     /* at most so many tasks of this round, part and split, by prompt id; 0: no limit */
 } store_task_options;
 
 /* Makes the tasks of one part of a round, by prompt id, from the answers of the round's runs in the order of

@@ -43,8 +43,11 @@ static status make_tasks(store *s, const store_task_options *o, int64_t *made, e
     sqlite3_stmt *q;
     int64_t present;
     TRY(store_open_round(s, o->round, err));
-    TRY(sql_get(s, &present, NULL, "SELECT count(*) FROM task WHERE round_id = ?1 AND part = ?2",
-                SQL_VALUES(sql_int64(o->round), sql_int64(o->part)), err));
+    TRY(sql_get(s, &present, NULL,
+                "SELECT count(*) FROM task t JOIN prompt p ON p.id = t.prompt_id WHERE t.round_id = ?1 AND "
+                "t.part = ?2"
+                " AND (?3 IS NULL OR p.split = ?3)",
+                SQL_VALUES(sql_int64(o->round), sql_int64(o->part), sql_string(o->split)), err));
     TRY(sql_start(
         s, &q,
         "SELECT DISTINCT a.prompt_id FROM run r JOIN answer a ON a.run_id = r.id JOIN prompt p ON p.id = "
