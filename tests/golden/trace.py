@@ -277,8 +277,8 @@ def main():
     parser.add_argument("--run", required=True, help="the run directory: config.yaml and metrics.jsonl")
     parser.add_argument("--reference", help="the reference's directory (else ppo.reference or ppo.policy of the config)")
     parser.add_argument("--tolerance", type=float, default=1e-5, help="of every field (1e-5)")
-    parser.add_argument("--noise", type=float, default=1e-4,
-                        help="rounding of a gradient's entries, relative to their rms (1e-4)")
+    parser.add_argument("--noise", type=float, default=1e-5,
+                        help="rounding of a gradient's entries, relative to their rms (1e-5)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                         help="override a setting of section ppo")
     args = parser.parse_args()
