@@ -156,7 +156,7 @@ static status improve(rounds *r, int round, error *err) {
 }
 
 static status one_round(rounds *r, int round, error *err) {
-    char part[16];
+    char part[24];
     snprintf(part, sizeof part, "round-%02d", round);
     TRY(rounds_sample(r, round, err));
     TRY(rounds_collect(r, round, err));

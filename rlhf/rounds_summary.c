@@ -48,7 +48,7 @@ status rounds_summarise(rounds *r, error *err) {
     status s = add_stage(r, "pretrain", "pretrain", &b, err);
     if (s == STATUS_OK) s = add_stage(r, "sft", "sft", &b, err);
     for (int round = 1; round <= r->c->rounds.count && s == STATUS_OK; round++) {
-        char part[16], stage[16];
+        char part[24], stage[24];
         snprintf(part, sizeof part, "round-%02d", round);
         snprintf(stage, sizeof stage, "round%d", round);
         s = add_stage(r, part, stage, &b, err);
