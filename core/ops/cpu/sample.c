@@ -114,6 +114,9 @@ static struct cut find_cut(const struct op_sample *o, const struct slab *slab, i
 
 /* ---- the choice ---- */
 
+enum { PHILOX_VECS = PHILOX_NUMBERS / LANES };
+#define GUMBEL_MOST 17.0f /* above -log(-log(1 - 2^-24)) */
+
 /* -log(-log u): Gumbel's distribution. */
 static v16 gumbel(v16 uniform) {
     v16 zero = v_set(0);
@@ -148,15 +151,20 @@ static int32_t choose(const struct op_sample *o, const struct slab *slab, int ro
                       struct cut cut) {
     const float *logits = slab->logits + row * slab->ld;
     struct best best = {v_set(-INFINITY), v_set(0)};
-    float uniform[PHILOX_NUMBERS];
+    float uniform[PHILOX_NUMBERS], reach = o->greedy ? 0 : GUMBEL_MOST;
     for (int v = 0; v < slab->n_vocab; v += PHILOX_NUMBERS) {
+        v16 z[PHILOX_VECS], top = v_set(-INFINITY);
+        for (int j = 0; j < PHILOX_VECS; j++) {
+            z[j] = slab_z(v_load(logits + v + j * LANES), v_set(slab->inverse_temperature));
+            top = v_max(top, z[j]);
+        }
+        if (v_maximum(top) + reach < v_maximum(best.value))
+            continue; /* no number can make one of these win */
         if (!o->greedy)
             philox_uniform(o->key, o->sequence.data[i], (uint32_t)o->position.data[i], (uint32_t)v / 4,
                            uniform);
-        for (int j = 0; j < PHILOX_NUMBERS; j += LANES) {
-            v16 z = slab_z(v_load(logits + v + j), v_set(slab->inverse_temperature));
-            best_update(&best, z, o->greedy ? NULL : uniform + j, cut, v + j);
-        }
+        for (int j = 0; j < PHILOX_VECS; j++)
+            best_update(&best, z[j], o->greedy ? NULL : uniform + j * LANES, cut, v + j * LANES);
     }
     return best_id(&best, slab->n_vocab);
 }
