@@ -14,7 +14,7 @@ static const int64_t pool_floats = (int64_t)96 << 20;
 
 struct bench {
     device *dev;
-    struct limits limits;
+    struct machine limits;
     float *pool, *x, *y, *z, *scratch; /* pool: weights; x, y, z: activations [MAX_ROWS, WIDEST] */
     int64_t pool_at;
     int32_t *target;

@@ -61,8 +61,8 @@ static double measure_fma(int n_thread, int wide) {
     return best;
 }
 
-struct limits limits_measure(int n_thread, int wide) {
-    struct limits limits = {.fma = measure_fma(n_thread, wide)};
+struct machine limits_measure(int n_thread, int wide) {
+    struct machine limits = {.fma = measure_fma(n_thread, wide)};
     char *from = malloc(stream_bytes), *to = malloc(stream_bytes);
     if (from && to) {
         memset(from, 1, stream_bytes);

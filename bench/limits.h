@@ -2,7 +2,7 @@
 #ifndef RLHF_BENCH_LIMITS_H
 #define RLHF_BENCH_LIMITS_H
 
-struct limits {
+struct machine {
     double fma;  /* floating-point operations per second of independent fused multiply-adds, f32 */
     double read; /* bytes per second read from memory */
     double copy; /* bytes per second read and written by memcpy, both counted */
@@ -11,6 +11,6 @@ struct limits {
 double bench_seconds(void); /* a monotonic clock */
 
 /* With so many threads, in about half a second. wide: AVX-512, else AVX2. */
-struct limits limits_measure(int n_thread, int wide);
+struct machine limits_measure(int n_thread, int wide);
 
 #endif
