@@ -45,7 +45,7 @@ static void near_params(const char *name, const flat *f, const float *got, const
             difference += ((double)got[j] - want[j]) * ((double)got[j] - want[j]);
             length += want[j] * want[j];
         }
-        if (!(sqrt(difference) < 1e-4 * sqrt(length)))
+        if (!(sqrt(difference) < 1e-5 * sqrt(length)))
             fail_msg("%s: the gradient of %s has length %.6g and is off by %.3g", name, p->name, sqrt(length),
                      sqrt(difference));
     }
