@@ -7,13 +7,16 @@
 #endif
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* AVX-512 holds 6 x 64 sums in registers. AVX2 holds 6 x 16, and wider tiles of fewer rows. */
+/* Vectors of columns in a tile: AVX-512 holds 6 x 64 sums in registers, AVX2 6 x 16, and both wider tiles of
+   fewer rows, which read memory in longer runs. */
 #ifdef ISA_avx512
-#define MICRO_VECS(rows) 4
+#define MICRO_VECS(rows) ((rows) <= 2 ? 8 : 4)
 #else
-#define MICRO_VECS(rows) ((rows) == 1 ? 4 : (rows) == 2 ? 2 : 1)
+#define MICRO_VECS(rows) ((rows) == 1 ? 4 : (rows) <= 3 ? 2 : 1)
 #endif
-enum { MICRO_VECS_MAX = 4 };
+/* Of so many vectors of a row one cache line is fetched ahead: the processor's own prefetchers bring the
+   others, and more would fill the buffers that loads need. */
+enum { MICRO_VECS_MAX = 8, FETCH_VECS = 4 };
 
 /* Columns [column, column + 16 vecs) of the product; lanes < 16: only so many of a single vector. */
 ALWAYS_INLINE void micro_tile(const struct micro *p, int column, const int rows, const int vecs, int lanes,
@@ -22,15 +25,14 @@ ALWAYS_INLINE void micro_tile(const struct micro *p, int column, const int rows,
     float *out = p->out + column;
     const float *a = p->a, *b = p->b + column;
     int64_t ld_a = p->ld_a, ld_b = p->ld_b, ld_out = p->ld_out;
-    int64_t ahead = p->next ? (const char *)p->next - (const char *)p->b : 0;
+    intptr_t ahead = p->next ? (intptr_t)p->next - (intptr_t)p->b : 0;
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < vecs; j++) sum[r][j] =
         p->continued ? v_load_n(out + r * ld_out + j * LANES, lanes) : v_set(0);
     for (int k = 0; k < p->depth; k++, a += transposed ? ld_a : 1, b += ld_b) {
         v16 column_of_b[MICRO_VECS_MAX];
-        UNROLL for (int j = 0; j < vecs; j++) {
-            column_of_b[j] = v_load_n(b + j * LANES, lanes);
-            if (!transposed) _mm_prefetch((const char *)(b + j * LANES) + ahead, _MM_HINT_T1);
-        }
+        UNROLL for (int j = 0; j < vecs && !transposed; j += FETCH_VECS)
+            _mm_prefetch((const char *)((intptr_t)(b + j * LANES) + ahead), _MM_HINT_T1);
+        UNROLL for (int j = 0; j < vecs; j++) column_of_b[j] = v_load_n(b + j * LANES, lanes);
         UNROLL for (int r = 0; r < rows; r++) {
             v16 x = v_set(a[transposed ? r : r * ld_a]);
             UNROLL for (int j = 0; j < vecs; j++) sum[r][j] = v_fma(x, column_of_b[j], sum[r][j]);
@@ -40,23 +42,18 @@ ALWAYS_INLINE void micro_tile(const struct micro *p, int column, const int rows,
         v_store_n(out + r * ld_out + j * LANES, sum[r][j], lanes);
 }
 
+#define PASS(vecs)                                                                                           \
+    for (; vecs <= MICRO_VECS(rows) && column + LANES * vecs <= p->cols; column += LANES * vecs)             \
+        micro_tile(p, column, rows, vecs, LANES, transposed);
+
 /* All columns: widest tiles first. */
 ALWAYS_INLINE void micro_rows(const struct micro *p, const int rows, const int transposed) {
     int column = 0;
-    for (; column + LANES * MICRO_VECS(rows) <= p->cols; column += LANES * MICRO_VECS(rows))
-        micro_tile(p, column, rows, MICRO_VECS(rows), LANES, transposed);
-    if (MICRO_VECS(rows) == 4 && column + 3 * LANES <= p->cols) {
-        micro_tile(p, column, rows, 3, LANES, transposed);
-        column += 3 * LANES;
-    }
-    if (MICRO_VECS(rows) == 4 && column + 2 * LANES <= p->cols) {
-        micro_tile(p, column, rows, 2, LANES, transposed);
-        column += 2 * LANES;
-    }
-    if (column + LANES <= p->cols) {
-        micro_tile(p, column, rows, 1, LANES, transposed);
-        column += LANES;
-    }
+    PASS(8)
+    PASS(4)
+    PASS(3)
+    PASS(2)
+    PASS(1)
     if (column < p->cols) micro_tile(p, column, rows, 1, p->cols - column, transposed);
 }
 
