@@ -53,8 +53,8 @@ void session_close(session *s) {
     s->dev = NULL;
 }
 
-status session_model_config(const session *s, model_config *out, error *err) {
-    const struct config_model *c = &s->config->model;
+status session_shape(const struct config *config, int n_vocab, model_config *out, error *err) {
+    const struct config_model *c = &config->model;
     *out = model_config_of_family(c->family == CONFIG_FAMILY_LLAMA ? FAMILY_LLAMA : FAMILY_GPT2);
     out->norm = c->norm == CONFIG_NORM_RMS ? NORM_RMS : NORM_LAYER;
     out->position = c->position == CONFIG_POSITION_ROPE ? POSITION_ROPE : POSITION_LEARNED;
@@ -63,7 +63,7 @@ status session_model_config(const session *s, model_config *out, error *err) {
     out->tied = c->tied;
     out->norm_eps = c->norm_eps;
     out->rope_theta = c->rope_theta;
-    out->vocab_size = out->n_vocab = s->n_vocab;
+    out->vocab_size = out->n_vocab = n_vocab;
     out->context = c->context;
     out->d_model = c->d_model;
     out->n_layer = c->n_layer;
@@ -73,9 +73,14 @@ status session_model_config(const session *s, model_config *out, error *err) {
     out->d_ff = c->d_ff;
     if (!out->d_ff)
         out->d_ff = out->activation == ACTIVATION_GELU ? 4 * c->d_model : (c->d_model * 8 / 3 + 63) / 64 * 64;
+    return model_config_check(out, 1, err);
+}
+
+status session_model_config(const session *s, model_config *out, error *err) {
+    TRY(session_shape(s->config, s->n_vocab, out, err));
     out->eos_token = s->end_token;
     out->bos_token = tokenizer_special(s->tok, TOKEN_END_OF_TEXT);
-    return model_config_check(out, 1, err);
+    return STATUS_OK;
 }
 
 struct optimizer_options optimizer_options_of(const struct config_optimizer *c, float ema) {

@@ -36,7 +36,10 @@ status session_open(const struct config *config, const char *model_directory, lo
 void session_set_length(session *s, int context);
 void session_close(session *s);
 
-/* The shape that config.model describes, with this tokenizer's ids. */
+/* The shape that config.model describes, with a vocabulary of so many ids. STATUS_USAGE: one that makes no
+   sense. */
+status session_shape(const struct config *config, int n_vocab, model_config *out, error *err);
+/* The same with this tokenizer's ids. */
 status session_model_config(const session *s, model_config *out, error *err);
 
 /* The config's optimizer as the rooms below take it. */

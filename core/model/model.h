@@ -118,6 +118,8 @@ void model_changed(model *m);
  * a bias. */
 status model_fold_reward_scale(model *m, error *err);
 
+/* Floats of a model's flat arrays: its parameters, each rounded up to whole vectors. */
+int64_t model_count_parameters(const model_config *config);
 /* Adds what model_init / model_load, workspace_create and kv_create will allocate. */
 status model_plan(device *dev, const model_config *config, int trained, const char *owner, memory_plan *plan,
                   error *err);

@@ -63,6 +63,12 @@ status model_list_params(model *m, error *err) {
     return STATUS_OK;
 }
 
+int64_t model_count_parameters(const model_config *config) {
+    model m = {.config = *config};
+    add_all(&m);
+    return m.flat.count;
+}
+
 /* Walks the list in the same order as add_all and hands out the places. */
 typedef struct cursor {
     const model *m;

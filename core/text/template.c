@@ -174,6 +174,13 @@ status template_answer(const chat_template *t, const tokenizer *tok, const char 
     return push_control(t, tok, t->end, tokens, err);
 }
 
+status template_next(const chat_template *t, const tokenizer *tok, const char *text, ints *tokens,
+                     error *err) {
+    TRY(push_head(t, tok, ROLE_USER, 0, tokens, err));
+    TRY(push_content(t, tok, ROLE_USER, text, tokens, err));
+    return push_head(t, tok, ROLE_ASSISTANT, 0, tokens, err);
+}
+
 status template_chat(const chat_template *t, const tokenizer *tok, const message *messages, int n,
                      ints *tokens, ints *target, error *err) {
     role last;

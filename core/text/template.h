@@ -52,6 +52,10 @@ status template_prompt(const chat_template *t, const tokenizer *tok, const promp
 /* The answer's ids with its end token. prompt + answer = chat, id for id. */
 status template_answer(const chat_template *t, const tokenizer *tok, const char *text, ints *tokens,
                        error *err);
+/* What follows an answer in a chat: the user's next message, up to and including what makes the assistant
+   answer. prompt + answer + next = the prompt of the longer chat, id for id. */
+status template_next(const chat_template *t, const tokenizer *tok, const char *text, ints *tokens,
+                     error *err);
 /* A chat with at least one assistant's message. target gets one number per token that was appended: 1 for the
    content and end token of assistant turns, 0 for all else (heads, the newline after an end token, the
    others' turns). */

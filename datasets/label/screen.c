@@ -81,6 +81,13 @@ static size_t line_end(const char *text, size_t len) {
     return len > 1 && text[0] == '\r' && text[1] == '\n' ? 2 : 0;
 }
 
+size_t screen_character(buffer *out, const char *text, size_t len) {
+    size_t used;
+    shown s = show(text, len, &used);
+    buffer_append(out, s.bytes, s.len);
+    return used;
+}
+
 /* The length of the word, or of the run of spaces, at text, in bytes and columns. */
 static size_t measure_word(const char *text, size_t len, int *columns) {
     size_t n = 0, used;

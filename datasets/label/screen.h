@@ -13,5 +13,8 @@ int screen_width(int fd);
    characters and invisible ones are shown by name, escape sequences so lose their power; bytes that are no
    UTF-8 as U+FFFD. */
 void screen_text(buffer *out, const char *prefix, int width, const char *text, size_t len);
+/* Appends the one character at text, len > 0, shown in the same way (a newline too is shown by name), and
+   returns its length in bytes. */
+size_t screen_character(buffer *out, const char *text, size_t len);
 
 #endif

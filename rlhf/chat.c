@@ -1,0 +1,188 @@
+/* rlhf chat: talking with a model, at a terminal or through a pipe. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "datasets/label/arguments.h"
+#include "rlhf/commands.h"
+#include "rlhf/conversation.h"
+#include "rlhf/speech.h"
+
+/* ---- Ctrl-C: the first stops an answer, the next ends the chat ---- */
+
+/* A handler can reach nothing but a global. */
+static volatile sig_atomic_t stops;
+
+static void request_stop(int number) {
+    stops += number == SIGINT ? 1 : 2;
+    struct sigaction next = {.sa_handler = SIG_DFL};
+    if (stops > 1) sigaction(number, &next, NULL);
+}
+
+/* Without SA_RESTART: waiting for a line ends too. */
+static void install_stops(void) {
+    struct sigaction stop = {.sa_handler = request_stop};
+    stops = 0;
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+}
+
+/* ---- the chat ---- */
+
+typedef struct chat {
+    language_model lm;
+    conversation talk;
+    speech speech;
+    int is_terminal; /* both ends are */
+    char *line;
+    size_t capacity;
+} chat;
+
+/* 1: a line, without its newline; 0: the end of the input, or Ctrl-C. */
+static int read_line(chat *c) {
+    if (c->is_terminal) {
+        fputs("> ", stdout);
+        fflush(stdout);
+    }
+    errno = 0;
+    ssize_t n = getline(&c->line, &c->capacity, stdin);
+    if (n < 0 || stops) {
+        if (c->is_terminal) puts("");
+        return 0;
+    }
+    while (n > 0 && (c->line[n - 1] == '\n' || c->line[n - 1] == '\r')) c->line[--n] = 0;
+    return 1;
+}
+
+static status answer(chat *c, error *err) {
+    int done = 0;
+    int32_t token;
+    while (!done && !stops) {
+        TRY(conversation_next(&c->talk, &token, &done, err));
+        TRY(speech_token(&c->speech, token, err));
+    }
+    TRY(speech_end(&c->speech, err));
+    if (!done) fputs("(stopped)\n", stderr);
+    return conversation_end(&c->talk, err);
+}
+
+/* A message that cannot be read is told, and the chat goes on. */
+static status say(chat *c, error *err) {
+    error told = {0};
+    status s = conversation_ask(&c->talk, c->line, &told);
+    if (s == STATUS_DATA) {
+        fprintf(stderr, "(%s)\n", told.message);
+        return STATUS_OK;
+    }
+    if (s != STATUS_OK) return error_set(err, s, "%s", told.message);
+    if (c->talk.dropped)
+        fprintf(stderr,
+                "(the context is full: the model no longer sees the oldest %d of your messages and their "
+                "answers)\n",
+                c->talk.dropped);
+    return answer(c, err);
+}
+
+static status talk(chat *c, error *err) {
+    while (stops < 2 && read_line(c)) {
+        const char *line = c->line + strspn(c->line, " \t");
+        if (strcmp(line, "/quit") == 0) break;
+        if (strcmp(line, "/reset") == 0) {
+            conversation_reset(&c->talk);
+            if (c->is_terminal) puts("(a new chat)");
+        } else if (line[0] == '/')
+            fprintf(stderr, "(there are /reset and /quit)\n");
+        else if (line[0])
+            TRY(say(c, err));
+        if (stops == 1) stops = 0;
+    }
+    return STATUS_OK;
+}
+
+static void greet(const chat *c, const char *directory) {
+    const model_config *shape = model_get_config(c->lm.model);
+    if (!c->is_terminal) return;
+    printf("%s: %.1fM parameters, context %d tokens, template %s.\n"
+           "/reset begins a new chat, /quit ends; Ctrl-C stops an answer.\n",
+           directory, (double)model_flat(c->lm.model)->count / 1e6, shape->context,
+           template_name(c->lm.session.chat));
+}
+
+/* ---- the command ---- */
+
+typedef struct chat_options {
+    const char *model, *template, *system, *format;
+    double temperature, top_p;
+    int64_t max_tokens, seed, threads, top_k;
+    bool greedy;
+} chat_options;
+
+static status open_and_talk(chat *c, const chat_options *o, error *err) {
+    sampling how = {.temperature = (float)o->temperature,
+                    .greedy = o->greedy,
+                    .top_k = (int)o->top_k,
+                    .top_p = (float)o->top_p,
+                    .key = random_make_key((uint64_t)o->seed, RANDOM_SAMPLE, 0, 0)};
+    TRY(language_model_open(o->model, (int)o->threads, o->template, o->system, &c->lm, err));
+    TRY(conversation_open(&c->lm, &how, (int)o->max_tokens, o->format, &c->talk, err));
+    c->speech = (speech){.tok = c->lm.session.tok, .out = stdout};
+    c->is_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    install_stops();
+    greet(c, o->model);
+    return talk(c, err);
+}
+
+static void close_chat(chat *c) {
+    conversation_close(&c->talk);
+    language_model_close(&c->lm);
+    speech_free(&c->speech);
+    free(c->line);
+}
+
+status chat_command(int argc, char **argv, error *err) {
+    chat_options o = {.temperature = 1, .top_p = 1, .max_tokens = 256, .seed = 1};
+    const argument arguments[] = {
+        {"--model", ARGUMENT_TEXT, &o.model, 0, 0},
+        {"--temperature", ARGUMENT_NUMBER, &o.temperature, 0.01, 100},
+        {"--greedy", ARGUMENT_FLAG, &o.greedy, 0, 0},
+        {"--top-k", ARGUMENT_INT, &o.top_k, 0, 1e9},
+        {"--top-p", ARGUMENT_NUMBER, &o.top_p, 1e-6, 1},
+        {"--max-tokens", ARGUMENT_INT, &o.max_tokens, 1, 1e9},
+        {"--seed", ARGUMENT_INT, &o.seed, 0, 9e15},
+        {"--system", ARGUMENT_TEXT, &o.system, 0, 0},
+        {"--template", ARGUMENT_TEXT, &o.template, 0, 0},
+        {"--format", ARGUMENT_TEXT, &o.format, 0, 0},
+        {"--threads", ARGUMENT_INT, &o.threads, 0, 1024},
+    };
+    command_line line = {
+        .command = "chat",
+        .usage =
+            "usage: rlhf chat --model DIR [options]\n"
+            "  Talks with a model: each line of standard input is a message. /reset begins a new chat,\n"
+            "  /quit or the end of the input ends it, Ctrl-C stops an answer.\n"
+            "  --temperature T   (1)\n"
+            "  --greedy          the likeliest token each time\n"
+            "  --top-k N         only the likeliest N tokens; 0: all (0)\n"
+            "  --top-p P         only the likeliest tokens that together have P (1)\n"
+            "  --max-tokens N    of an answer (256)\n"
+            "  --seed N          the same messages get the same answers (1)\n"
+            "  --system TEXT     system prompt\n"
+            "  --template NAME   plain (Human and Assistant) or chatml (as the tokenizer says)\n"
+            "  --format TEXT     no chat: each line is a prompt of its own, as TEXT with {} for the line\n"
+            "                    and \\n for a newline. The demo's models want 'Q: {}\\nA:'\n"
+            "  --threads N       0: all (0)",
+        .arguments = arguments,
+        .n = sizeof arguments / sizeof *arguments};
+    line.words = calloc((size_t)argc, sizeof *line.words);
+    if (!line.words) return error_memory(err, "arguments");
+    chat c = {0};
+    status s = read_arguments(&line, argc, argv, err);
+    if (s == STATUS_OK && !line.help) s = need_argument(&line, "--model", o.model, err);
+    if (s == STATUS_OK && !line.help) s = open_and_talk(&c, &o, err);
+    close_chat(&c);
+    free(line.words);
+    return s;
+}

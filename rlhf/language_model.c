@@ -1,0 +1,64 @@
+#include "rlhf/language_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/file.h"
+
+static status find_template(const char *name, int *out, error *err) {
+    static const char *const words[] = {"auto", "plain", "chatml"};
+    const chat_template *unused;
+    for (*out = 0; *out < 3; ++*out)
+        if (!name || strcmp(name, words[*out]) == 0) return STATUS_OK;
+    return template_find(name, &unused, err);
+}
+
+/* People name the run directory where they mean a model in it. */
+static status check_directory(const char *directory, error *err) {
+    static const char *const inside[] = {"model", "policy"};
+    char *path = path_join(directory, "config.json");
+    int is_model = path && path_exists(path);
+    free(path);
+    for (int i = 0; i < 2 && !is_model; i++) {
+        path = path_join(directory, inside[i]);
+        int there = path && path_is_directory(path);
+        free(path);
+        if (there)
+            return error_set(err, STATUS_DATA, "%s: is no model directory (no config.json); %s/%s is one",
+                             directory, directory, inside[i]);
+    }
+    if (is_model) return STATUS_OK;
+    return error_set(err, STATUS_DATA, "%s: is no model directory (no config.json)", directory);
+}
+
+static status check_head(const char *directory, error *err) {
+    model_config shape;
+    TRY(model_config_load(directory, &shape, err));
+    if (shape.language_head) return STATUS_OK;
+    return error_set(err, STATUS_DATA, "%s: is a reward or value model, which writes no text", directory);
+}
+
+status language_model_open(const char *directory, int threads, const char *template, const char *system,
+                           language_model *out, error *err) {
+    int word;
+    *out = (language_model){0};
+    TRY(find_template(template, &word, err));
+    TRY(check_directory(directory, err));
+    TRY(check_head(directory, err));
+    TRY(config_load_file(NULL, NULL, 0, &out->config, err));
+    out->config.threads = threads;
+    out->config.data.template = word;
+    out->config.data.system = system;
+    TRY(session_open(&out->config, directory, NULL, &out->session, err));
+    model_options o = {.language_head = 1, .n_vocab = out->session.n_vocab};
+    TRY(model_load(out->session.dev, directory, &o, &out->model, err));
+    session_set_length(&out->session, model_get_config(out->model)->context);
+    return STATUS_OK;
+}
+
+void language_model_close(language_model *m) {
+    model_free(m->model);
+    session_close(&m->session);
+    config_free(NULL, &m->config);
+    m->model = NULL;
+}

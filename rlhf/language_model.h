@@ -1,0 +1,21 @@
+/* rlhf/language_model: a model directory as a command line names it, opened with its tokenizer and template;
+   all other settings are the defaults. */
+#ifndef RLHF_RLHF_LANGUAGE_MODEL_H
+#define RLHF_RLHF_LANGUAGE_MODEL_H
+
+#include "datasets/session.h"
+
+typedef struct language_model {
+    struct config config;
+    session session; /* points to config: the struct stays where it is */
+    model *model;
+} language_model;
+
+/* threads: 0 for all. template: a name, "auto", or NULL for auto. system: system prompt of chats without one;
+   NULL: none. STATUS_USAGE: no such template. STATUS_DATA: no model there, or one without a language head.
+   Close it also after a failure. */
+status language_model_open(const char *directory, int threads, const char *template, const char *system,
+                           language_model *out, error *err);
+void language_model_close(language_model *m);
+
+#endif
