@@ -107,7 +107,7 @@ static status plan_sampling(planner *p, error *err) {
     TRY(model_plan(p->dev, &p->shape, 0, "model", &plan, err));
     TRY(sampler_plan(p->dev, &p->shape, c->generate.slots, c->rounds.answers, p->length,
                      c->generate.max_tokens, &plan, err));
-    close_part(p, "sample, evaluate", &plan);
+    close_part(p, "sample", &plan);
     return STATUS_OK;
 }
 
