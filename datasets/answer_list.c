@@ -43,11 +43,13 @@ static status read_prompt(const json_t *root, const char *place, answer_entry *e
 
 static status read_answer(loader *l, const json_t *root, const char *place, answer_entry *e, error *err) {
     ints *token = &l->out->token;
-    const char *answer, *finish = json_string_value(json_object_get(root, "finish"));
+    const char *finish = json_string_value(json_object_get(root, "finish"));
     const char *key = json_object_get(root, "text") ? "text" : "completion";
+    /* A sampled text may hold a zero byte; its ids are what counts. */
+    const char *answer = json_string_value(json_object_get(root, key));
     prompt_text p = {e->text, e->messages};
     e->start = (int64_t)token->len;
-    TRY(json_field_string(root, key, place, &answer, err));
+    if (!answer) return error_set(err, STATUS_DATA, "%s: \"%s\" is no string", place, key);
     e->answer = strdup(answer);
     if (!e->answer) return error_memory(err, "an answer");
     TRY(example_prompt(l->o, &p, place, token, err));

@@ -118,10 +118,11 @@ static status read_text(const data_options *o, const json_t *root, const char *p
 
 static status read_completion(const data_options *o, loss_kind loss, const json_t *root, const char *place,
                               ints *tokens, ints *target, split_kind *split, const char *given, error *err) {
-    const char *completion;
+    const char *completion, *text;
     const json_t *p = json_object_get(root, "prompt");
     size_t before = tokens->len;
     TRY(json_field_string(root, "completion", place, &completion, err));
+    if (json_is_string(p)) TRY(json_field_string(root, "prompt", place, &text, err));
     if (!json_is_string(p) && !json_is_array(p))
         return error_set(err, STATUS_DATA, "%s: \"prompt\" must be a string or a list of messages, not %s",
                          place, json_kind(p));
@@ -162,8 +163,8 @@ static status read_line(const data_options *o, loss_kind loss, const json_t *roo
         return error_set(err, STATUS_DATA, "%s: must be an object, not %s", place, json_kind(root));
     if (json_object_get(root, "split")) TRY(json_field_string(root, "split", place, &given, err));
     if (json_object_get(root, "messages"))
-        return read_chat(o, loss, json_object_get(root, "messages"), place, tokens, target, &info->split, given,
-                         err);
+        return read_chat(o, loss, json_object_get(root, "messages"), place, tokens, target, &info->split,
+                         given, err);
     if (json_object_get(root, "prompt"))
         return read_completion(o, loss, root, place, tokens, target, &info->split, given, err);
     info->is_document = 1;

@@ -57,6 +57,8 @@ static status read_prompt(const json_t *root, const char *place, char **text, ch
     if (!p) p = json_object_get(root, "messages");
     if (!p) return error_set(err, STATUS_DATA, "%s: has neither \"prompt\" nor \"messages\"", place);
     if (json_is_string(p)) {
+        if (strlen(json_string_value(p)) != json_string_length(p))
+            return error_set(err, STATUS_DATA, "%s: \"prompt\" holds a zero byte", place);
         *text = strdup(json_string_value(p));
         return *text ? STATUS_OK : error_memory(err, "a prompt");
     }

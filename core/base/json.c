@@ -1,5 +1,7 @@
 #include "core/base/json.h"
 
+#include <string.h>
+
 #include "core/base/buffer.h"
 #include "core/base/file.h"
 
@@ -53,6 +55,8 @@ status json_field_string(const json_t *object, const char *key, const char *plac
     const json_t *value = json_object_get(object, key);
     if (!json_is_string(value)) return wrong(value, key, place, "a string", err);
     *out = json_string_value(value);
+    if (strlen(*out) != json_string_length(value))
+        return error_set(err, STATUS_DATA, "%s: \"%s\" holds a zero byte", place, key);
     return STATUS_OK;
 }
 

@@ -19,7 +19,8 @@ static status configure(store *s, store_mode mode, error *err) {
     sqlite3_extended_result_codes(s->db, 1);
     TRY(sql_exec(s,
                  "PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; PRAGMA cell_size_check = ON;"
-                 "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA cache_size = -65536",
+                 "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA cache_size = -65536;"
+                 "PRAGMA temp_store = MEMORY",
                  err));
     if (mode == STORE_WRITER) return STATUS_OK;
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
