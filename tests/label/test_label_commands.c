@@ -16,7 +16,7 @@ typedef struct result {
 /* "import --db %/a.db %/run": % is the test's directory; no argument holds a space. */
 static result *run(place *p, const char *command) {
     static result r;
-    char text[2048], *argv[32] = {"label"};
+    char text[2048] = "", *argv[32] = {"label"};
     int argc = 1;
     size_t n = 0;
     memset(&r, 0, sizeof r);
