@@ -1,0 +1,68 @@
+#!/bin/sh
+# SIGKILL at random moments of sft, reward, ppo and rounds, RLHF_KILLS (24) together: the runs that go on afterwards,
+# each time with another number of threads and another instruction set, end with the bytes of an undisturbed one.
+# RLHF_KILL_SEED repeats the moments of an earlier test (the machine's own timing stays its own).
+. "$(dirname "$0")/lib.sh"
+kills=${RLHF_KILLS:-24}
+seed=${RLHF_KILL_SEED:-$(($(now_ms) % 100000))}
+echo "kills: $kills with seed $seed (RLHF_KILL_SEED=$seed repeats them)"
+other_isa=avx512
+for flag in avx512f avx512bw avx512dq avx512vl; do
+    grep -qw $flag /proc/cpuinfo || other_isa=avx2
+done
+[ $other_isa = avx512 ] || echo "kills: no AVX-512 here, so all runs use AVX2"
+variant=0
+
+# run_killed STAGE RUN MOST: RUN from its start to its end, killed after at most MOST milliseconds and resumed as long
+# as kills are left ($left).
+run_killed() {
+    while :; do
+        variant=$((variant + 1))
+        case $((variant % 2)) in
+        0) RLHF_ISA=avx2 ;;
+        *) RLHF_ISA=$other_isa ;;
+        esac
+        export RLHF_ISA
+        (resumed "$1" "$2" --set threads=$((variant % 3 + 1))) >"$2.log" 2>&1 &
+        running=$!
+        if [ "$left" -gt 0 ]; then
+            random 1 "$3"
+            pause "$random"
+            kill -KILL $running 2>/dev/null
+        fi
+        code=0
+        wait $running 2>/dev/null || code=$?
+        running=
+        case $code in
+        0) return ;;
+        137) left=$((left - 1)) ;;
+        *)
+            tail -n 20 "$2.log"
+            fail "$1 after a kill (seed $seed): exit code $code"
+            ;;
+        esac
+    done
+}
+
+# kill_stage STAGE N: N kills of a stage, in as many runs as that takes.
+kill_stage() {
+    left=$2 runs=0
+    unset RLHF_ISA
+    started=$(now_ms)
+    must 0 stage "$1" "$work/whole-$1"
+    took=$(($(now_ms) - started))
+    while [ "$left" -gt 0 ]; do
+        runs=$((runs + 1))
+        run_killed "$1" "$work/$1-$runs" $((took / 2 + 1))
+        no_temporaries "$work/$1-$runs"
+        same_bytes "$work/whole-$1" "$work/$1-$runs" "$1, killed (seed $seed, run $runs)"
+        rm -rf "$work/$1-$runs"
+    done
+    echo "kills: $1: $2 in $runs runs; undisturbed it takes $took ms"
+}
+
+finished=$work/whole-rounds
+kill_stage rounds $((kills - kills / 6 * 2 - kills / 3))
+kill_stage sft $((kills / 6))
+kill_stage reward $((kills / 6))
+kill_stage ppo $((kills / 3))
