@@ -433,20 +433,32 @@ static status wrong_shape(const char *path, const tensor_entry *e, int n_dim, co
     return result;
 }
 
-static status copy_elements(const safetensors *s, const char *name, tensor_dtype dtype, int n_dim,
-                            const int64_t *shape, void *out, error *err) {
+static status find_elements(const safetensors *s, const char *name, tensor_dtype dtype, int n_dim,
+                            const int64_t *shape, const tensor_entry **out, error *err) {
     const placed *p = find(s, name);
     if (!p) return error_set(err, STATUS_DATA, "%s: tensor \"%s\": is missing", s->path, name);
     const char *path = s->shards[p->shard].path;
-    const tensor_entry *e = &p->entry;
+    const tensor_entry *e = *out = &p->entry;
     if (e->dtype != dtype)
         return error_set(err, STATUS_DATA, "%s: tensor \"%s\": has dtype %s, only %s can be read here", path,
                          name, tensor_dtype_name(e->dtype), tensor_dtype_name(dtype));
     int same = e->n_dim == n_dim;
     for (int i = 0; same && i < n_dim; i++) same = e->shape[i] == shape[i];
-    if (!same) return wrong_shape(path, e, n_dim, shape, err);
+    return same ? STATUS_OK : wrong_shape(path, e, n_dim, shape, err);
+}
+
+static status copy_elements(const safetensors *s, const char *name, tensor_dtype dtype, int n_dim,
+                            const int64_t *shape, void *out, error *err) {
+    const tensor_entry *e;
+    TRY(find_elements(s, name, dtype, n_dim, shape, &e, err));
     if (e->bytes) memcpy(out, e->data, e->bytes);
     return STATUS_OK;
+}
+
+status safetensors_check_f32(const safetensors *s, const char *name, int n_dim, const int64_t *shape,
+                             error *err) {
+    const tensor_entry *e;
+    return find_elements(s, name, DTYPE_F32, n_dim, shape, &e, err);
 }
 
 status safetensors_copy_f32(const safetensors *s, const char *name, int n_dim, const int64_t *shape,

@@ -70,6 +70,10 @@ status safetensors_copy_f32(const safetensors *s, const char *name, int n_dim, c
 status safetensors_copy_i32(const safetensors *s, const char *name, int n_dim, const int64_t *shape,
                             int32_t *out, error *err);
 
+/* Whether safetensors_copy_f32 would copy it. */
+status safetensors_check_f32(const safetensors *s, const char *name, int n_dim, const int64_t *shape,
+                             error *err);
+
 /* Writes a whole file of n tensors (name, dtype F32 or I32, n_dim, shape, data; bytes is computed), in that
    order, with the metadata {"format":"pt"}. It appears by one rename or not at all (core/base/file). */
 status safetensors_write(const char *path, const tensor_entry *tensors, int n, error *err);

@@ -1,6 +1,7 @@
 #include "core/model/config.h"
 
 #include <limits.h>
+#include <math.h>
 
 model_config model_config_of_family(model_family family) {
     model_config c = {.family = family,
@@ -67,8 +68,10 @@ status model_config_check(const model_config *c, int for_files, error *err) {
                          c->n_kv_head);
     if (c->position == POSITION_ROPE && c->head_dim % 2)
         return error_set(err, STATUS_USAGE, "model: head_dim %d must be even with rope", c->head_dim);
-    if (!(c->norm_eps > 0) || !(c->rope_theta > 0))
-        return error_set(err, STATUS_USAGE, "model: norm_eps and rope_theta must be > 0");
+    if (!(c->norm_eps > 0 && c->norm_eps < INFINITY) || !(c->rope_theta > 0 && c->rope_theta < INFINITY))
+        return error_set(err, STATUS_USAGE,
+                         "model: norm_eps is %g, rope_theta %g; both must be > 0 and finite",
+                         (double)c->norm_eps, (double)c->rope_theta);
     if (c->n_score < 0 || c->n_score > 1 || (c->score_bias && !c->n_score))
         return error_set(err, STATUS_USAGE, "model: n_score is %d, must be 0 or 1", c->n_score);
     if (!c->n_score && !c->language_head) return error_set(err, STATUS_USAGE, "model: no head at all");

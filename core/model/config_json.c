@@ -1,4 +1,5 @@
 /* config.json, as Hugging Face's GPT2Config and LlamaConfig write it. */
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,13 +69,20 @@ static status expect_absent(const reader *r, const char *key) {
 
 static status read_gpt2(const reader *r, model_config *c) {
     static const char *const gelu[] = {"gelu_new", "gelu_pytorch_tanh", NULL};
+    int scaled;
     TRY(expect_text(r, "activation_function", gelu));
     TRY(expect_absent(r, "scale_attn_by_inverse_layer_idx"));
+    TRY(read_bool(r, "scale_attn_weights", 1, &scaled));
+    if (!scaled)
+        return error_set(r->err, STATUS_DATA,
+                         "%s: \"scale_attn_weights\" is false, which this program cannot "
+                         "compute",
+                         r->place);
     TRY(read_int(r, "n_embd", -1, &c->d_model));
     TRY(read_int(r, "n_layer", -1, &c->n_layer));
     TRY(read_int(r, "n_head", -1, &c->n_head));
     TRY(read_int(r, "n_positions", -1, &c->context));
-    TRY(read_int(r, "n_inner", 4 * c->d_model, &c->d_ff));
+    TRY(read_int(r, "n_inner", c->d_model < INT_MAX / 4 ? 4 * c->d_model : 0, &c->d_ff));
     TRY(read_float(r, "layer_norm_epsilon", 1e-5, &c->norm_eps));
     c->n_kv_head = c->n_head;
     c->head_dim = c->n_head > 0 ? c->d_model / c->n_head : 0;
@@ -84,10 +92,22 @@ static status read_gpt2(const reader *r, model_config *c) {
     return read_bool(r, "tie_word_embeddings", 1, &c->tied);
 }
 
+/* Later files keep rope_theta in an object, beside the kind of scaling. */
+static status read_rope(const reader *r, model_config *c) {
+    static const char *const none[] = {"default", NULL};
+    reader inner = {json_object_get(r->root, "rope_parameters"), r->place, r->err};
+    TRY(expect_absent(r, "rope_scaling"));
+    if (!inner.root || json_is_null(inner.root)) return read_float(r, "rope_theta", 10000, &c->rope_theta);
+    if (!json_is_object(inner.root))
+        return error_set(r->err, STATUS_DATA, "%s: \"rope_parameters\" must be an object, not %s", r->place,
+                         json_kind(inner.root));
+    TRY(expect_text(&inner, "rope_type", none));
+    return read_float(&inner, "rope_theta", 10000, &c->rope_theta);
+}
+
 static status read_llama(const reader *r, model_config *c) {
     static const char *const silu[] = {"silu", "swish", NULL};
     TRY(expect_text(r, "hidden_act", silu));
-    TRY(expect_absent(r, "rope_scaling"));
     TRY(read_int(r, "hidden_size", -1, &c->d_model));
     TRY(read_int(r, "num_hidden_layers", -1, &c->n_layer));
     TRY(read_int(r, "num_attention_heads", -1, &c->n_head));
@@ -96,7 +116,7 @@ static status read_llama(const reader *r, model_config *c) {
     TRY(read_int(r, "max_position_embeddings", -1, &c->context));
     TRY(read_int(r, "intermediate_size", -1, &c->d_ff));
     TRY(read_float(r, "rms_norm_eps", 1e-6, &c->norm_eps));
-    TRY(read_float(r, "rope_theta", 10000, &c->rope_theta));
+    TRY(read_rope(r, c));
     TRY(read_bool(r, "attention_bias", 0, &c->attention_bias));
     TRY(read_bool(r, "mlp_bias", 0, &c->mlp_bias));
     return read_bool(r, "tie_word_embeddings", 0, &c->tied);
@@ -117,9 +137,10 @@ static status read_heads(const reader *r, model_config *c) {
     c->language_head = !scores;
     c->n_score = scores;
     TRY(read_bool(r, "score_bias", 0, &c->score_bias));
+    c->score_bias &= scores; /* a language model's score head is there when it is asked for */
     TRY(read_float(r, "reward_mean", 0, &c->reward_mean));
     TRY(read_float(r, "reward_std", 1, &c->reward_std));
-    if (!(c->reward_std > 0) || !isfinite(c->reward_mean))
+    if (!(c->reward_std > 0) || !isfinite(c->reward_std) || !isfinite(c->reward_mean))
         return error_set(r->err, STATUS_DATA, "%s: reward_mean %g, reward_std %g", r->place,
                          (double)c->reward_mean, (double)c->reward_std);
     return STATUS_OK;

@@ -121,13 +121,36 @@ static status load_tensor(model *m, const safetensors *file, const placed *t, fl
 /* A score head may be missing: it has been drawn. */
 static int may_lack(const placed *t) { return strncmp(t->name, "score.", 6) == 0; }
 
+/* Whether the file holds just this model's tensors; whole: the score head too. */
+static status check_tensors(const model *m, const safetensors *file, int whole, error *err) {
+    placed *t;
+    int n;
+    TRY(place_all(m, &t, &n, err));
+    status s = refuse_unknown(m, file, t, n, err);
+    for (int i = 0; i < n && s == STATUS_OK; i++)
+        if (whole || !may_lack(&t[i]) || safetensors_find(file, t[i].name))
+            s = safetensors_check_f32(file, stored_name(m, file, t[i].name), t[i].n_dim, t[i].shape, err);
+    free(t);
+    return s;
+}
+
+/* Asked before memory is taken for all that a config promises. */
+static status check_file(const model_config *config, const safetensors *file, error *err) {
+    model shape = {.config = *config};
+    status s = model_list_params(&shape, err);
+    if (s == STATUS_OK) s = check_tensors(&shape, file, 0, err);
+    free(shape.params);
+    free(shape.layer);
+    return s;
+}
+
 static status load_tensors(model *m, const safetensors *file, error *err) {
     placed *t;
     int n;
     TRY(place_all(m, &t, &n, err));
     size_t most = (size_t)largest(t, n);
     float *stored = malloc(2 * most * sizeof *stored);
-    status s = stored ? refuse_unknown(m, file, t, n, err) : error_memory(err, "a tensor");
+    status s = stored ? STATUS_OK : error_memory(err, "a tensor");
     for (int i = 0; i < n && s == STATUS_OK; i++)
         if (!may_lack(&t[i]) || safetensors_find(file, t[i].name))
             s = load_tensor(m, file, &t[i], stored, stored + most, err);
@@ -149,7 +172,8 @@ status model_load(device *dev, const char *directory, const model_options *o, mo
     if (o->n_vocab > 0) config.n_vocab = o->n_vocab;
     safetensors *file;
     TRY(safetensors_open(directory, &file, err));
-    status s = model_make(dev, &config, o->trained, out, err);
+    status s = check_file(&config, file, err);
+    if (s == STATUS_OK) s = model_make(dev, &config, o->trained, out, err);
     if (s == STATUS_OK && config.n_score)
         s = model_draw_params(*out, (*out)->flat.n_param - 1 - config.score_bias, o->seed, err);
     if (s == STATUS_OK) s = load_tensors(*out, file, err);
@@ -170,7 +194,8 @@ status model_restore(model *m, const char *directory, error *err) {
     if (!model_config_same_body(&config, &m->config))
         return error_set(err, STATUS_DATA, "%s: a model of another shape", directory);
     TRY(safetensors_open(directory, &file, err));
-    status s = load_tensors(m, file, err);
+    status s = check_tensors(m, file, 1, err);
+    if (s == STATUS_OK) s = load_tensors(m, file, err);
     safetensors_close(file);
     TRY(s);
     model_set_reward_scale(m, config.reward_mean, config.reward_std);

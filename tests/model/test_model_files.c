@@ -1,0 +1,647 @@
+/* Model directories: saved and loaded to the last bit, with Hugging Face's names and transposes; anything
+   else is refused by name, before memory is taken for it. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/base/file.h"
+#include "core/files/safetensors.h"
+#include "core/model/model.h"
+#include "tests/support/model_cases.h"
+#include "tests/support/places.h"
+
+static const model_options as_it_is = {.language_head = -1, .n_score = -1, .score_bias = -1};
+
+static model *load(device *dev, const char *directory, const model_options *options) {
+    model *m;
+    OK(model_load(dev, directory, options, &m, err));
+    return m;
+}
+
+static void expect_same_model(model *a, model *b) {
+    static case_batch cb;
+    static case_values u, v;
+    const model_config *c = model_get_config(a), *d = model_get_config(b);
+    assert_true(model_config_same_body(c, d));
+    assert_int_equal(model_flat(a)->count, model_flat(b)->count);
+    float *x = case_parameters(a), *y = case_parameters(b);
+    case_same("parameters", model_device(b), y, x, model_flat(a)->count);
+    free(x);
+    free(y);
+    workspace *ws = case_workspace(model_device(a), c, 0, KEEP_ALL);
+    forward_options o = {.temperature = 1};
+    case_draw(&cb, c, 1, 2, (const int[]){9, 70});
+    case_forward(a, ws, &cb.b, &o, &u);
+    case_forward(b, ws, &cb.b, &o, &v);
+    if (c->language_head) case_same("logprob", model_device(b), v.logprob, u.logprob, cb.b.n_row);
+    if (c->n_score) case_same("score", model_device(b), v.score, u.score, cb.b.n_row);
+    workspace_free(ws);
+}
+
+/* ---- round trips ---- */
+
+/* Both families, tied and not, with every head and bias that their files can have. */
+static void test_round_trips(void **state) {
+    device *dev = case_device(DEVICE_FAR, 2, NULL);
+    static const int which[] = {CASE_GPT2, CASE_LLAMA, CASE_LLAMA_HEADS_64};
+    for (int i = 0; i < 3; i++)
+        for (int variant = 0; variant < 8; variant++) {
+            const char *directory = path_in(*state, "model");
+            model_config c = case_config(which[i]);
+            c.tied = variant & 1;
+            c.n_score = (variant & 2) != 0;
+            c.score_bias = c.n_score && (variant & 4);
+            c.language_head = !c.n_score || (variant & 4);
+            if (c.family == FAMILY_LLAMA) c.mlp_bias = variant & 1;
+            c.n_vocab = c.vocab_size;
+            c.reward_mean = 0.1f + (float)variant;
+            c.reward_std = 1.7f;
+            c.bos_token = 4;
+            c.eos_token = 5;
+            model *m = case_model(dev, &c, (uint64_t)variant, 1);
+            OK(model_save(m, NULL, directory, err));
+            /* A language model's directory tells of no score head, unless it is asked for. */
+            model_options o = as_it_is;
+            if (c.language_head) o.n_score = c.n_score, o.score_bias = c.score_bias;
+            model *again = load(dev, directory, &o);
+            expect_same_model(m, again);
+            const model_config *d = model_get_config(again);
+            assert_int_equal(d->language_head, c.language_head);
+            assert_int_equal(d->bos_token, 4);
+            assert_int_equal(d->eos_token, 5);
+            if (c.n_score && !c.language_head) {
+                assert_true(d->reward_mean == c.reward_mean && d->reward_std == c.reward_std);
+                assert_int_equal(d->score_bias, c.score_bias);
+            }
+            /* In place, over other values. */
+            float *other = calloc((size_t)model_flat(m)->count, sizeof *other);
+            case_set_parameters(again, other);
+            free(other);
+            OK(model_restore(again, directory, err));
+            expect_same_model(m, again);
+            model_free(again);
+            model_free(m);
+        }
+    device_close(dev);
+}
+
+/* Other parameters than the model's own, an average say. */
+static void test_saving_other_parameters(void **state) {
+    device *dev = case_device(DEVICE_CPU, 1, NULL);
+    model_config c = case_config(CASE_GPT2);
+    model *a = case_model(dev, &c, 1, 0), *b = case_model(dev, &c, 2, 0);
+    OK(model_save(a, model_flat(b)->master, path_in(*state, "model"), err));
+    OK(model_restore(a, path_in(*state, "model"), err));
+    expect_same_model(b, a);
+    model_free(a);
+    model_free(b);
+    device_close(dev);
+}
+
+/* ---- names and transposes, by hand ---- */
+
+static model_config tiny(model_family family) {
+    model_config c = model_config_of_family(family);
+    c.vocab_size = c.n_vocab = 3;
+    c.context = 2;
+    c.n_layer = 1;
+    c.d_ff = 3;
+    c.d_model = 4;
+    c.n_head = c.n_kv_head = 2;
+    c.head_dim = 2;
+    if (family == FAMILY_LLAMA) c.n_kv_head = 1;
+    return c;
+}
+
+/* Element j of parameter i is i + j / 100. */
+static model *numbered(device *dev, const model_config *c) {
+    model *m;
+    OK(model_init(dev, c, 1, 0, &m, err));
+    const flat *f = model_flat(m);
+    float *value = calloc((size_t)f->count, sizeof *value);
+    for (int i = 0; i < f->n_param; i++)
+        for (int j = 0; j < f->param[i].count; j++) value[f->param[i].offset + j] = (float)i + (float)j / 100;
+    case_set_parameters(m, value);
+    free(value);
+    return m;
+}
+
+static int number_of(const model *m, const char *name) {
+    for (int i = 0; i < model_flat(m)->n_param; i++)
+        if (strcmp(model_flat(m)->param[i].name, name) == 0) return i;
+    fail_msg("no parameter %s", name);
+    return -1;
+}
+
+/* Tensor element (r, c) must be element (r, c) - or (c, r), transposed - of rows `first` on of our parameter.
+ */
+static void expect_tensor(const model *m, const safetensors *s, const char *theirs, const char *ours,
+                          int rows, int cols, int first, int transposed) {
+    int i = number_of(m, ours), width = model_flat(m)->param[i].cols;
+    int64_t shape[2] = {rows, cols}, vector[1] = {cols};
+    float *value = calloc((size_t)(rows ? rows * cols : cols), sizeof *value);
+    OK(safetensors_copy_f32(s, theirs, rows ? 2 : 1, rows ? shape : vector, value, err));
+    for (int r = 0; r < (rows ? rows : 1); r++)
+        for (int c = 0; c < cols; c++) {
+            int j = rows == 0 ? first + c : transposed ? c * width + r : (first + r) * width + c;
+            float want = (float)i + (float)j / 100, got = value[r * cols + c];
+            if (got != want) fail_msg("%s[%d, %d] is %g, not %g", theirs, r, c, (double)got, (double)want);
+        }
+    free(value);
+}
+
+static void test_gpt2_names(void **state) {
+    device *dev = case_device(DEVICE_CPU, 1, NULL);
+    model_config c = tiny(FAMILY_GPT2);
+    c.tied = 0;
+    model *m = numbered(dev, &c);
+    OK(model_save(m, NULL, *state, err));
+    safetensors *s;
+    OK(safetensors_open(*state, &s, err));
+    assert_int_equal(safetensors_count(s), 17);
+    expect_tensor(m, s, "transformer.wte.weight", "token.weight", 3, 4, 0, 0);
+    expect_tensor(m, s, "transformer.wpe.weight", "position.weight", 2, 4, 0, 0);
+    expect_tensor(m, s, "transformer.h.0.ln_1.weight", "layer.0.norm1.weight", 0, 4, 0, 0);
+    expect_tensor(m, s, "transformer.h.0.ln_1.bias", "layer.0.norm1.bias", 0, 4, 0, 0);
+    expect_tensor(m, s, "transformer.h.0.attn.c_attn.weight", "layer.0.qkv.weight", 4, 12, 0, 1);
+    expect_tensor(m, s, "transformer.h.0.attn.c_attn.bias", "layer.0.qkv.bias", 0, 12, 0, 0);
+    expect_tensor(m, s, "transformer.h.0.attn.c_proj.weight", "layer.0.out.weight", 4, 4, 0, 1);
+    expect_tensor(m, s, "transformer.h.0.ln_2.weight", "layer.0.norm2.weight", 0, 4, 0, 0);
+    expect_tensor(m, s, "transformer.h.0.mlp.c_fc.weight", "layer.0.up.weight", 4, 3, 0, 1);
+    expect_tensor(m, s, "transformer.h.0.mlp.c_fc.bias", "layer.0.up.bias", 0, 3, 0, 0);
+    expect_tensor(m, s, "transformer.h.0.mlp.c_proj.weight", "layer.0.down.weight", 3, 4, 0, 1);
+    expect_tensor(m, s, "transformer.ln_f.weight", "norm.weight", 0, 4, 0, 0);
+    expect_tensor(m, s, "transformer.ln_f.bias", "norm.bias", 0, 4, 0, 0);
+    expect_tensor(m, s, "lm_head.weight", "head.weight", 3, 4, 0, 0);
+    assert_string_equal(safetensors_metadata(s, "format"), "pt");
+    safetensors_close(s);
+    model_free(m);
+    device_close(dev);
+}
+
+/* q, k, v and gate, up are rows of our fused matrices. */
+static void test_llama_names(void **state) {
+    device *dev = case_device(DEVICE_CPU, 1, NULL);
+    model_config c = tiny(FAMILY_LLAMA);
+    c.attention_bias = c.mlp_bias = 1;
+    c.n_score = 1;
+    c.language_head = 0;
+    model *m = numbered(dev, &c);
+    OK(model_save(m, NULL, *state, err));
+    safetensors *s;
+    OK(safetensors_open(*state, &s, err));
+    assert_int_equal(safetensors_count(s), 19);
+#define LAYER "model.layers.0."
+    expect_tensor(m, s, "model.embed_tokens.weight", "token.weight", 3, 4, 0, 0);
+    expect_tensor(m, s, LAYER "input_layernorm.weight", "layer.0.norm1.weight", 0, 4, 0, 0);
+    expect_tensor(m, s, LAYER "self_attn.q_proj.weight", "layer.0.qkv.weight", 4, 4, 0, 0);
+    expect_tensor(m, s, LAYER "self_attn.k_proj.weight", "layer.0.qkv.weight", 2, 4, 4, 0);
+    expect_tensor(m, s, LAYER "self_attn.v_proj.weight", "layer.0.qkv.weight", 2, 4, 6, 0);
+    expect_tensor(m, s, LAYER "self_attn.k_proj.bias", "layer.0.qkv.bias", 0, 2, 4, 0);
+    expect_tensor(m, s, LAYER "self_attn.v_proj.bias", "layer.0.qkv.bias", 0, 2, 6, 0);
+    expect_tensor(m, s, LAYER "self_attn.o_proj.weight", "layer.0.out.weight", 4, 4, 0, 0);
+    expect_tensor(m, s, LAYER "post_attention_layernorm.weight", "layer.0.norm2.weight", 0, 4, 0, 0);
+    expect_tensor(m, s, LAYER "mlp.gate_proj.weight", "layer.0.up.weight", 3, 4, 0, 0);
+    expect_tensor(m, s, LAYER "mlp.up_proj.weight", "layer.0.up.weight", 3, 4, 3, 0);
+    expect_tensor(m, s, LAYER "mlp.up_proj.bias", "layer.0.up.bias", 0, 3, 3, 0);
+    expect_tensor(m, s, LAYER "mlp.down_proj.weight", "layer.0.down.weight", 4, 3, 0, 0);
+    expect_tensor(m, s, "model.norm.weight", "norm.weight", 0, 4, 0, 0);
+    expect_tensor(m, s, "score.weight", "score.weight", 1, 4, 0, 0);
+    safetensors_close(s);
+    model *again = load(dev, *state, &as_it_is);
+    float *x = case_parameters(m), *y = case_parameters(again);
+    case_same("parameters", dev, y, x, model_flat(m)->count);
+    free(x);
+    free(y);
+    model_free(again);
+    model_free(m);
+    device_close(dev);
+}
+
+/* ---- files that others wrote: a list of tensors to change, and the config's text ---- */
+
+enum { MOST_TENSORS = 24 };
+
+typedef struct written {
+    const char *directory;
+    model_config c;
+    device *dev;
+    tensor_entry tensor[MOST_TENSORS];
+    char name[MOST_TENSORS][64];
+    float value[MOST_TENSORS][64];
+    int n;
+    buffer config; /* as it was saved */
+} written;
+
+static int written_setup(void **state) {
+    written *w = calloc(1, sizeof *w);
+    void *directory;
+    if (directory_setup(&directory) != 0) return -1;
+    w->directory = directory;
+    w->dev = case_device(DEVICE_FAR, 1, NULL);
+    *state = w;
+    return 0;
+}
+
+/* Saves a numbered model and takes its files apart. */
+static void write_model(written *w, const model_config *c) {
+    model *m = numbered(w->dev, c);
+    safetensors *s;
+    OK(model_save(m, NULL, w->directory, err));
+    OK(safetensors_open(w->directory, &s, err));
+    w->c = *c;
+    w->n = safetensors_count(s);
+    for (int i = 0; i < w->n; i++) {
+        w->tensor[i] = *safetensors_entry(s, i);
+        snprintf(w->name[i], sizeof w->name[i], "%s", w->tensor[i].name);
+        memcpy(w->value[i], w->tensor[i].data, w->tensor[i].bytes);
+        w->tensor[i].name = w->name[i];
+        w->tensor[i].data = w->value[i];
+    }
+    safetensors_close(s);
+    model_free(m);
+    buffer_free(&w->config);
+    w->config = read_all(path_in(w->directory, "config.json"));
+}
+
+static tensor_entry *tensor_of(written *w, const char *name) {
+    for (int i = 0; i < w->n; i++)
+        if (strcmp(w->name[i], name) == 0) return &w->tensor[i];
+    fail_msg("no tensor %s", name);
+    return NULL;
+}
+
+static void add_tensor(written *w, const char *name, int64_t n) {
+    snprintf(w->name[w->n], sizeof w->name[0], "%s", name);
+    w->tensor[w->n] = (tensor_entry){
+        .name = w->name[w->n], .dtype = DTYPE_F32, .n_dim = 1, .shape = {n}, .data = w->value[w->n]};
+    w->n++;
+}
+
+static void write_tensors(written *w) {
+    OK(safetensors_write(path_in(w->directory, "model.safetensors"), w->tensor, w->n, err));
+}
+
+/* config.json with one text replaced by another. */
+static void write_config(written *w, const char *from, const char *to) {
+    buffer b = {0};
+    const char *at = strstr(w->config.data, from);
+    if (!at) fail_msg("config.json has no %s", from);
+    buffer_append(&b, w->config.data, (size_t)(at - w->config.data));
+    buffer_string(&b, to);
+    buffer_string(&b, at + strlen(from));
+    write_all(path_in(w->directory, "config.json"), b.data, b.len);
+    buffer_free(&b);
+}
+
+static int written_teardown(void **state) {
+    written *w = *state;
+    void *directory = (void *)(uintptr_t)w->directory;
+    device_close(w->dev);
+    buffer_free(&w->config);
+    free(w);
+    return directory_teardown(&directory);
+}
+
+static void expect_load(written *w, const model_options *o) {
+    model *m = load(w->dev, w->directory, o), *want = numbered(w->dev, &w->c);
+    float *x = case_parameters(m), *y = case_parameters(want);
+    case_same("parameters", w->dev, x, y, model_flat(m)->count);
+    free(x);
+    free(y);
+    model_free(m);
+    model_free(want);
+}
+
+static void refuse_load(written *w, status code, const char *says) {
+    model *m;
+    REFUSED(model_load(w->dev, w->directory, &as_it_is, &m, err), code, says);
+    assert_null(m);
+}
+
+/* Published GPT-2: no "transformer." before the names, masks among the tensors, a copy of the tied head. */
+static void test_published_gpt2(void **state) {
+    written *w = *state;
+    model_config c = tiny(FAMILY_GPT2);
+    write_model(w, &c);
+    for (int i = 0; i < w->n; i++)
+        memmove(w->name[i], w->name[i] + strlen("transformer."),
+                strlen(w->name[i]) - strlen("transformer.") + 1);
+    add_tensor(w, "h.0.attn.bias", 4);
+    add_tensor(w, "h.0.attn.masked_bias", 1);
+    add_tensor(w, "lm_head.weight", 12);
+    write_tensors(w);
+    expect_load(w, &as_it_is);
+    add_tensor(w, "h.1.ln_1.bias", 4); /* of a layer that the config does not have */
+    write_tensors(w);
+    refuse_load(w, STATUS_DATA, "tensor \"h.1.ln_1.bias\" is none of this model's");
+}
+
+static void test_published_llama(void **state) {
+    written *w = *state;
+    model_config c = tiny(FAMILY_LLAMA);
+    write_model(w, &c);
+    add_tensor(w, "model.layers.0.self_attn.rotary_emb.inv_freq", 1);
+    write_tensors(w);
+    write_config(w, "\"rope_theta\"", "\"rope_scaling\": null, \"rope_theta\"");
+    expect_load(w, &as_it_is);
+    /* As transformers writes it from version 5 on. */
+    write_config(w, "\"rope_theta\": 1e+04",
+                 "\"rope_parameters\": {\"rope_theta\": 500.0, \"rope_type\": \"default\"}");
+    model *m = load(w->dev, w->directory, &as_it_is);
+    assert_true(model_get_config(m)->rope_theta == 500);
+    model_free(m);
+}
+
+static void test_tensors_that_are_refused(void **state) {
+    written *w = *state;
+    model_config c = tiny(FAMILY_LLAMA);
+    write_model(w, &c);
+    tensor_entry *k = tensor_of(w, "model.layers.0.self_attn.k_proj.weight");
+    k->shape[0] = 4, k->shape[1] = 2; /* as many elements */
+    write_tensors(w);
+    refuse_load(w, STATUS_DATA, "k_proj.weight\": has shape [4, 2], wanted is [2, 4]");
+    k->shape[0] = 8, k->n_dim = 1;
+    write_tensors(w);
+    refuse_load(w, STATUS_DATA, "k_proj.weight\": has shape [8], wanted is [2, 4]");
+    k->shape[0] = 2, k->shape[1] = 4, k->n_dim = 2, k->dtype = DTYPE_I32;
+    write_tensors(w);
+    refuse_load(w, STATUS_DATA, "k_proj.weight\": has dtype I32");
+    k->dtype = DTYPE_F32;
+    add_tensor(w, "model.layers.0.self_attn.k_proj.bias", 2);
+    write_tensors(w);
+    refuse_load(w, STATUS_DATA, "k_proj.bias\" is none of this model's");
+    w->n--;
+    tensor_entry last = w->tensor[--w->n];
+    write_tensors(w);
+    char says[128];
+    snprintf(says, sizeof says, "tensor \"%s\": is missing", last.name);
+    refuse_load(w, STATUS_DATA, says);
+    assert_int_equal(remove(path_in(w->directory, "model.safetensors")), 0);
+    refuse_load(w, STATUS_DATA, "model.safetensors");
+    assert_int_equal(remove(path_in(w->directory, "config.json")), 0);
+    refuse_load(w, STATUS_DATA, "config.json");
+}
+
+static void test_configs_that_are_refused(void **state) {
+    static const struct {
+        model_family family;
+        const char *from, *to, *says;
+    } bad[] = {
+        {FAMILY_LLAMA, "\"model_type\": \"llama\"", "\"model_type\": \"mistral\"",
+         "model_type \"mistral\" is not known; gpt2 and llama are"},
+        {FAMILY_LLAMA, "\"model_type\": \"llama\",", "", "\"model_type\" is missing"},
+        {FAMILY_LLAMA, "\"silu\"", "\"relu\"", "\"hidden_act\" is \"relu\""},
+        {FAMILY_GPT2, "\"gelu_new\"", "\"gelu\"", "\"activation_function\" is \"gelu\""},
+        {FAMILY_LLAMA, "\"rope_theta\"", "\"rope_scaling\": {\"type\": \"linear\"}, \"rope_theta\"",
+         "\"rope_scaling\" is set"},
+        {FAMILY_LLAMA, "\"rope_theta\"", "\"rope_parameters\": {\"rope_type\": \"yarn\"}, \"rope_theta\"",
+         "\"rope_type\" is \"yarn\""},
+        {FAMILY_LLAMA, "\"rope_theta\"", "\"rope_parameters\": 7, \"rope_theta\"",
+         "\"rope_parameters\" must be an object"},
+        {FAMILY_GPT2, "\"n_ctx\"", "\"scale_attn_by_inverse_layer_idx\": true, \"n_ctx\"",
+         "\"scale_attn_by_inverse_layer_idx\" is set"},
+        {FAMILY_GPT2, "\"n_ctx\"", "\"scale_attn_weights\": false, \"n_ctx\"",
+         "\"scale_attn_weights\" is false"},
+        {FAMILY_GPT2, "\"n_embd\": 4", "\"n_embd\": 1073741824", "d_model is 1073741824"},
+        {FAMILY_GPT2, "\"n_embd\": 4", "\"n_embd\": 4294967300", "\"n_embd\" is 4294967300, must be from"},
+        {FAMILY_GPT2, "\"n_embd\": 4", "\"n_embd\": -4", "\"n_embd\" is -4"},
+        {FAMILY_GPT2, "\"n_embd\": 4", "\"n_embd\": 4.5", "\"n_embd\" must be a whole number"},
+        {FAMILY_GPT2, "\"n_embd\": 4", "\"n_embd\": 5", "n_embd 5 is not a multiple of n_head 2"},
+        {FAMILY_GPT2, "\"n_head\": 2", "\"n_head\": 0", "n_embd 4 is not a multiple of n_head 0"},
+        {FAMILY_GPT2, "\"n_layer\": 1", "\"n_layer\": 1000000", "n_layer is 1000000"},
+        {FAMILY_GPT2, "\"n_positions\": 2", "\"n_positions\": 0", "context is 0"},
+        {FAMILY_GPT2, "\"n_inner\": 3", "\"n_inner\": 300000000", "d_ff is 300000000"},
+        {FAMILY_GPT2, "\"vocab_size\": 3", "\"vocab_size\": 1000000000", "vocab_size is 1000000000"},
+        {FAMILY_GPT2, "\"vocab_size\": 3", "\"vocab_size\": \"3\"", "\"vocab_size\" must be a whole number"},
+        {FAMILY_GPT2, "\"layer_norm_epsilon\"", "\"layer_norm_epsilon\": 0, \"x\"", "norm_eps is 0"},
+        {FAMILY_GPT2, "\"layer_norm_epsilon\"", "\"layer_norm_epsilon\": 1e300, \"x\"", "norm_eps is inf"},
+        {FAMILY_GPT2, "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": 1", "must be true or false"},
+        {FAMILY_LLAMA, "\"num_key_value_heads\": 1", "\"num_key_value_heads\": 3", "n_kv_head is 3"},
+        {FAMILY_LLAMA, "\"head_dim\": 2", "\"head_dim\": 3", "head_dim 3 must be even"},
+        {FAMILY_LLAMA, "\"head_dim\": 2", "\"head_dim\": 100000", "head_dim is 100000"},
+        {FAMILY_LLAMA, "\"num_attention_heads\": 2", "\"num_attention_heads\": 0", "n_head is 0"},
+        {FAMILY_LLAMA, "LlamaForCausalLM", "LlamaForSequenceClassification", "a classifier of 2 labels"},
+        {FAMILY_LLAMA, "\"LlamaForCausalLM\"],",
+         "\"LlamaForSequenceClassification\"], \"num_labels\": 1, "
+         "\"reward_std\": 0,",
+         "reward_std 0"},
+        {FAMILY_LLAMA, "\"LlamaForCausalLM\"],",
+         "\"LlamaForSequenceClassification\"], \"num_labels\": 1, "
+         "\"reward_std\": 1e99,",
+         "reward_std inf"},
+        {FAMILY_LLAMA, "\"vocab_size\"", "\"vocab_size\": 3, \"vocab_size\"", "config.json"}, /* twice */
+        {FAMILY_LLAMA, "{", "[{", "config.json"},
+    };
+    written *w = *state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        model_config c = tiny(bad[i].family);
+        write_model(w, &c);
+        write_config(w, bad[i].from, bad[i].to);
+        refuse_load(w, STATUS_DATA, bad[i].says);
+        refuse_load(w, STATUS_DATA, w->directory);
+    }
+}
+
+/* A config may promise what it likes: the file must hold it before memory is taken. */
+static status no_memory(device *dev, size_t bytes, void **out, error *err) {
+    (void)dev;
+    (void)out;
+    (void)err;
+    fail_msg("%zu bytes were asked for", bytes);
+    return STATUS_FAILED;
+}
+
+static void test_promises(void **state) {
+    written *w = *state;
+    model_config c = tiny(FAMILY_GPT2);
+    write_model(w, &c);
+    struct ops table = *w->dev->ops;
+    const struct ops *real = w->dev->ops;
+    table.allocate = no_memory;
+    w->dev->ops = &table;
+    write_config(w, "\"vocab_size\": 3", "\"vocab_size\": 16000000");
+    refuse_load(w, STATUS_DATA, "wte.weight\": has shape [3, 4], wanted is [16000000, 4]");
+    write_config(w, "\"n_layer\": 1", "\"n_layer\": 1000");
+    refuse_load(w, STATUS_DATA, "h.1.ln_1.weight\": is missing");
+    write_config(w, "\"n_positions\": 2", "\"n_positions\": 1000000");
+    refuse_load(w, STATUS_DATA, "wpe.weight\": has shape [2, 4]");
+    w->dev->ops = real;
+}
+
+/* ---- heads ---- */
+
+static void test_heads_by_option(void **state) {
+    written *w = *state;
+    model_config c = case_config(CASE_LLAMA);
+    c.n_score = 0;
+    c.n_vocab = c.vocab_size;
+    model *m = case_model(w->dev, &c, 1, 0);
+    OK(model_save(m, NULL, w->directory, err));
+    /* A score head that the directory lacks is drawn, from the seed alone: N(0, 1 / (d + 1)). */
+    model_options o = {.language_head = 0, .n_score = 1, .score_bias = 1, .seed = 7, .n_vocab = 290};
+    model *a = load(w->dev, w->directory, &o), *b = load(w->dev, w->directory, &o);
+    assert_int_equal(model_get_config(a)->n_vocab, 290);
+    assert_int_equal(model_get_config(a)->language_head, 0);
+    expect_same_model(a, b);
+    o.seed = 8;
+    model *other = load(w->dev, w->directory, &o);
+    float *x = case_parameters(a), *y = case_parameters(other);
+    const param *score = &model_flat(a)->param[number_of(a, "score.weight")];
+    const param *bias = &model_flat(a)->param[number_of(a, "score.bias")];
+    double squares = 0;
+    int differ = 0;
+    for (int64_t i = score->offset; i < score->offset + score->count; i++) {
+        squares += (double)x[i] * (double)x[i];
+        differ += x[i] != y[i];
+    }
+    assert_int_equal(differ, c.d_model);
+    assert_true(squares > 0.5 && squares < 1.6); /* d / (d + 1) on average */
+    assert_true(x[bias->offset] == 0);
+    free(x);
+    free(y);
+    model_free(other);
+    model_free(b);
+    /* The body is the file's: copied over, nothing changes. */
+    OK(model_copy(a, m, err));
+    b = load(w->dev, w->directory,
+             &(model_options){.language_head = 0, .n_score = 1, .score_bias = 1, .seed = 7});
+    x = case_parameters(a), y = case_parameters(b);
+    case_same("a copied body", w->dev, x, y, model_flat(a)->count);
+    free(x);
+    free(y);
+    model_free(a);
+    model_free(b);
+    /* More ids than the model has rows. */
+    o.n_vocab = 301;
+    REFUSED(model_load(w->dev, w->directory, &o, &a, err), STATUS_DATA, "ids up to 300, the model 300");
+    model_free(m);
+}
+
+/* A model is restored whole or not at all. */
+static void test_restoring_refuses(void **state) {
+    written *w = *state;
+    model_config c = tiny(FAMILY_LLAMA), other = c;
+    c.n_score = 1;
+    model *m = numbered(w->dev, &c);
+    write_model(w, &other); /* without the score head */
+    float *before = case_parameters(m);
+    REFUSED(model_restore(m, w->directory, err), STATUS_DATA, "\"score.weight\": is missing");
+    other.d_ff = 5;
+    write_model(w, &other);
+    REFUSED(model_restore(m, w->directory, err), STATUS_DATA, "another shape");
+    write_model(w, &c);
+    tensor_of(w, "model.norm.weight")->shape[0] = 3;
+    write_tensors(w);
+    REFUSED(model_restore(m, w->directory, err), STATUS_DATA, "model.norm.weight");
+    float *after = case_parameters(m);
+    case_same("after a refusal", w->dev, after, before, model_flat(m)->count);
+    free(before);
+    free(after);
+    model_free(m);
+}
+
+/* score' = (score - mean) / std, once. */
+static void test_folding_the_reward_scale(void **state) {
+    static case_batch cb;
+    static case_values raw, folded;
+    (void)state;
+    device *dev = case_device(DEVICE_QUEUED, 1, NULL);
+    model_config c = case_config(CASE_GPT2);
+    c.reward_mean = 0.75f;
+    c.reward_std = 2.5f;
+    model *m = case_model(dev, &c, 1, 1);
+    workspace *ws = case_workspace(dev, &c, 0, KEEP_ALL);
+    forward_options o = {.temperature = 1};
+    case_draw(&cb, &c, 1, 2, (const int[]){9, 70});
+    case_forward(m, ws, &cb.b, &o, &raw);
+    OK(model_fold_reward_scale(m, err));
+    case_forward(m, ws, &cb.b, &o, &folded);
+    for (int r = 0; r < cb.b.n_row; r++) {
+        double want = ((double)raw.score[r] - 0.75) / 2.5;
+        assert_true(fabs((double)folded.score[r] - want) < 1e-5 * (1 + fabs(want)));
+    }
+    assert_true(model_get_config(m)->reward_mean == 0 && model_get_config(m)->reward_std == 1);
+    model_free(m);
+    c.score_bias = 0;
+    m = case_model(dev, &c, 1, 1);
+    REFUSED(model_fold_reward_scale(m, err), STATUS_USAGE, "with a bias");
+    model_free(m);
+    workspace_free(ws);
+    device_close(dev);
+}
+
+/* ---- what files cannot say, and disks that are full ---- */
+
+static void test_saving_refuses(void **state) {
+    device *dev = case_device(DEVICE_CPU, 1, NULL);
+    static const char *const says[CASES] = {
+        [4] = "files of family gpt2 cannot have heads that do not make up",
+        [5] = "files of family llama cannot have this norm",
+        [6] = "files of family gpt2 cannot have heads that do not make up",
+        [7] = "files of family llama cannot have this activation"};
+    for (int which = 4; which < CASES; which++) {
+        model_config c = case_config(which);
+        if (which == 5) c.norm = NORM_LAYER;
+        model *m = case_model(dev, &c, 1, 0);
+        REFUSED(model_save(m, NULL, path_in(*state, "model"), err), STATUS_USAGE, says[which]);
+        assert_false(path_exists(path_in(*state, "model/model.safetensors")));
+        assert_false(path_exists(path_in(*state, "model/config.json")));
+        model_free(m);
+    }
+    device_close(dev);
+}
+
+static void test_a_full_disk(void **state) {
+    device *dev = case_device(DEVICE_CPU, 1, NULL);
+    model_config c = case_config(CASE_GPT2);
+    model *m = case_model(dev, &c, 1, 0), *other = case_model(dev, &c, 2, 0);
+    const char *directory = path_in(*state, "model");
+    OK(model_save(m, NULL, directory, err));
+    disk_holds(50000);
+    error err;
+    status code = model_save(other, NULL, directory, &err);
+    disk_is_free();
+    assert_int_equal(code, STATUS_FAILED);
+    if (!strstr(err.message, "model.safetensors")) fail_msg("%s", err.message);
+    char **names;
+    int n;
+    OK(path_list(directory, &names, &n, err));
+    assert_int_equal(n, 2); /* nothing half-written beside the two */
+    path_free_list(names, n);
+    OK(model_restore(other, directory, err));
+    expect_same_model(m, other);
+    model_free(m);
+    model_free(other);
+    device_close(dev);
+}
+
+#define DIRECTORY_TEST(name) cmocka_unit_test_setup_teardown(name, directory_setup, directory_teardown)
+#define WRITTEN_TEST(name)   cmocka_unit_test_setup_teardown(name, written_setup, written_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        DIRECTORY_TEST(test_round_trips),
+        DIRECTORY_TEST(test_saving_other_parameters),
+        DIRECTORY_TEST(test_gpt2_names),
+        DIRECTORY_TEST(test_llama_names),
+        WRITTEN_TEST(test_published_gpt2),
+        WRITTEN_TEST(test_published_llama),
+        WRITTEN_TEST(test_tensors_that_are_refused),
+        WRITTEN_TEST(test_configs_that_are_refused),
+        WRITTEN_TEST(test_promises),
+        WRITTEN_TEST(test_heads_by_option),
+        WRITTEN_TEST(test_restoring_refuses),
+        cmocka_unit_test(test_folding_the_reward_scale),
+        DIRECTORY_TEST(test_saving_refuses),
+        DIRECTORY_TEST(test_a_full_disk),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
