@@ -69,6 +69,7 @@ static status read_optimizer(device *dev, const char *path, struct optimizer_sta
     int32_t step[2];
     TRY(safetensors_open(path, &f, err));
     status st = safetensors_copy_i32(f, "step", 1, (const int64_t[]){2}, step, err);
+    if (st == STATUS_OK && step[1] < 0) st = error_set(err, STATUS_DATA, "%s: \"step\" is negative", path);
     if (st == STATUS_OK) st = take_array(dev, f, "m", s->m, s->count, err);
     if (st == STATUS_OK) st = take_array(dev, f, "v", s->v, s->count, err);
     if (st == STATUS_OK && s->ema) st = take_array(dev, f, "ema", s->ema, s->count, err);
