@@ -71,7 +71,7 @@ static status parse_arguments(const command *c) {
             o->file = a;
         if (!value) return refuse(c, "a value is missing behind ", a);
     }
-    if (!o->file && !o->help) return refuse(c, "no CONFIG is given", "");
+    if (!o->file && !o->help && o->n_setting == 0) return refuse(c, "no CONFIG is given", "");
     return STATUS_OK;
 }
 

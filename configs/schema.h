@@ -256,8 +256,9 @@ struct config_options {
 };
 
 /* Reads a stage's command line (argv[0] is the program) and config. STATUS_USAGE on a bad one, with the usage
-   line in the message. With --help it prints the help of the sections on stdout, sets options->help and
-   leaves *out zeroed: the caller ends with exit code 0. `needed`: names of keys that must have a value
+   line in the message; without CONFIG there must be settings. With --help it prints the help of the sections
+   on stdout, sets options->help and leaves *out zeroed: the caller ends with exit code 0. `needed`: names of
+   keys that must have a value
    ("run", "sft.train", ...), NULL-ended. Free both with config_free. */
 status config_load(int argc, char **argv, const char *const *sections, const char *const *needed,
                    struct config_options *options, struct config *out, error *err);

@@ -40,8 +40,10 @@ static status read_tokens(const json_t *ids, const char *place, ints *token, eva
 }
 
 static status read_answer(const json_t *root, const char *place, ints *token, eval_answer *out, error *err) {
-    const char *text, *finish = json_string_value(json_object_get(root, "finish"));
-    TRY(json_field_string(root, json_object_get(root, "text") ? "text" : "completion", place, &text, err));
+    const char *finish = json_string_value(json_object_get(root, "finish")),
+               *key = json_object_get(root, "text") ? "text" : "completion",
+               *text = json_string_value(json_object_get(root, key));
+    if (!text) return error_set(err, STATUS_DATA, "%s: \"%s\" is missing or no string", place, key);
     TRY(read_tokens(json_object_get(root, "tokens"), place, token, out, err));
     out->finished = !finish || strcmp(finish, "length") != 0;
     out->text = strdup(text);

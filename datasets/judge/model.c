@@ -78,6 +78,10 @@ static void close_model(judge *base) {
 
 static status open_all(model_judge *j, device *dev, const char *directory, error *err) {
     const chat_template *chat;
+    model_config stored;
+    TRY(model_config_load(directory, &stored, err));
+    if (!stored.n_score)
+        return error_set(err, STATUS_DATA, "%s: is no reward model: it has no score head", directory);
     TRY(tokenizer_load(directory, &j->tok, err));
     TRY(template_choose(NULL, j->tok, &chat, err));
     model_options o = {
@@ -99,8 +103,6 @@ status judge_open_model(device *dev, const char *directory, judge **out, error *
     if (!j) return error_memory(err, "a judge");
     j->base = (judge){.score = score_items, .close = close_model};
     status s = open_all(j, dev, directory, err);
-    if (s == STATUS_OK && !model_get_config(j->model)->n_score)
-        s = error_set(err, STATUS_DATA, "%s: is no reward model: it has no score head", directory);
     if (s != STATUS_OK) {
         close_model(&j->base);
         return s;
