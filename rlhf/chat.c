@@ -1,34 +1,14 @@
 /* rlhf chat: talking with a model, at a terminal or through a pipe. */
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "datasets/label/arguments.h"
+#include "rlhf/chat_input.h"
 #include "rlhf/commands.h"
 #include "rlhf/conversation.h"
 #include "rlhf/speech.h"
-
-/* ---- Ctrl-C: the first stops an answer, the next ends the chat ---- */
-
-/* A handler can reach nothing but a global. */
-static volatile sig_atomic_t stops;
-
-static void request_stop(int number) {
-    stops += number == SIGINT ? 1 : 2;
-    struct sigaction next = {.sa_handler = SIG_DFL};
-    if (stops > 1) sigaction(number, &next, NULL);
-}
-
-/* Without SA_RESTART: waiting for a line ends too. */
-static void install_stops(void) {
-    struct sigaction stop = {.sa_handler = request_stop};
-    stops = 0;
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
-}
 
 /* ---- the chat ---- */
 
@@ -36,31 +16,24 @@ typedef struct chat {
     language_model lm;
     conversation talk;
     speech speech;
+    chat_input in;
     int is_terminal; /* both ends are */
-    char *line;
-    size_t capacity;
 } chat;
 
-/* 1: a line, without its newline; 0: the end of the input, or Ctrl-C. */
 static int read_line(chat *c) {
     if (c->is_terminal) {
         fputs("> ", stdout);
         fflush(stdout);
     }
-    errno = 0;
-    ssize_t n = getline(&c->line, &c->capacity, stdin);
-    if (n < 0 || stops) {
-        if (c->is_terminal) puts("");
-        return 0;
-    }
-    while (n > 0 && (c->line[n - 1] == '\n' || c->line[n - 1] == '\r')) c->line[--n] = 0;
-    return 1;
+    if (chat_input_read(&c->in)) return 1;
+    if (c->is_terminal) puts("");
+    return 0;
 }
 
 static status answer(chat *c, error *err) {
     int done = 0;
     int32_t token;
-    while (!done && !stops) {
+    while (!done && !chat_input_stops()) {
         TRY(conversation_next(&c->talk, &token, &done, err));
         TRY(speech_token(&c->speech, token, err));
     }
@@ -72,7 +45,7 @@ static status answer(chat *c, error *err) {
 /* A message that cannot be read is told, and the chat goes on. */
 static status say(chat *c, error *err) {
     error told = {0};
-    status s = conversation_ask(&c->talk, c->line, &told);
+    status s = conversation_ask(&c->talk, c->in.line.data, &told);
     if (s == STATUS_DATA) {
         fprintf(stderr, "(%s)\n", told.message);
         return STATUS_OK;
@@ -87,8 +60,9 @@ static status say(chat *c, error *err) {
 }
 
 static status talk(chat *c, error *err) {
-    while (stops < 2 && read_line(c)) {
-        const char *line = c->line + strspn(c->line, " \t");
+    while (chat_input_stops() < 2 && read_line(c)) {
+        const char *line = c->in.line.len ? c->in.line.data : "";
+        line += strspn(line, " \t");
         if (strcmp(line, "/quit") == 0) break;
         if (strcmp(line, "/reset") == 0) {
             conversation_reset(&c->talk);
@@ -97,7 +71,7 @@ static status talk(chat *c, error *err) {
             fprintf(stderr, "(there are /reset and /quit)\n");
         else if (line[0])
             TRY(say(c, err));
-        if (stops == 1) stops = 0;
+        if (chat_input_stops() == 1) chat_input_forget_stops();
     }
     return STATUS_OK;
 }
@@ -130,7 +104,7 @@ static status open_and_talk(chat *c, const chat_options *o, error *err) {
     TRY(conversation_open(&c->lm, &how, (int)o->max_tokens, o->format, &c->talk, err));
     c->speech = (speech){.tok = c->lm.session.tok, .out = stdout};
     c->is_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-    install_stops();
+    TRY(chat_input_open(&c->in, err));
     greet(c, o->model);
     return talk(c, err);
 }
@@ -139,7 +113,7 @@ static void close_chat(chat *c) {
     conversation_close(&c->talk);
     language_model_close(&c->lm);
     speech_free(&c->speech);
-    free(c->line);
+    chat_input_close(&c->in);
 }
 
 status chat_command(int argc, char **argv, error *err) {
