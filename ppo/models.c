@@ -28,6 +28,14 @@ static status open_value(session *s, const struct config_ppo *c, ppo_models *m, 
     return STATUS_OK;
 }
 
+static status open_reward(session *s, const char *directory, model **out, error *err) {
+    model_config stored;
+    TRY(model_config_load(directory, &stored, err));
+    if (!stored.n_score)
+        return error_set(err, STATUS_DATA, "%s: is no reward model: it has no score head", directory);
+    return load(s, directory, 0, 1, out, err);
+}
+
 static status check_shapes(const ppo_models *m, error *err) {
     const model *others[] = {m->value, m->reference, m->reward};
     static const char *const name[] = {"value", "reference", "reward"};
@@ -43,7 +51,7 @@ status ppo_models_open(session *s, const struct config_ppo *c, ppo_models *out, 
     *out = (ppo_models){0};
     TRY(load(s, c->policy, 1, 0, &out->policy, err));
     TRY(load(s, c->reference ? c->reference : c->policy, 0, 0, &out->reference, err));
-    if (c->score.kind == CONFIG_JUDGE_MODEL) TRY(load(s, c->reward, 0, 1, &out->reward, err));
+    if (c->score.kind == CONFIG_JUDGE_MODEL) TRY(open_reward(s, c->reward, &out->reward, err));
     TRY(open_value(s, c, out, err));
     return check_shapes(out, err);
 }
