@@ -129,8 +129,9 @@ static status simulate_batch(store *s, judge *by, const label_simulate_options *
 
 status label_simulate(store *s, judge *by, const label_simulate_options *o, int64_t *n, error *err) {
     store_task *tasks = calloc(BATCH, sizeof *tasks);
-    status result = tasks ? store_hand_back(s, o->labeller, err) : error_memory(err, "a batch of tasks");
     *n = 0;
+    if (!tasks) return error_memory(err, "a batch of tasks");
+    status result = store_hand_back(s, o->labeller, err);
     while (result == STATUS_OK) {
         int batch = o->limit && o->limit - *n < BATCH ? (int)(o->limit - *n) : BATCH;
         if (batch) result = simulate_batch(s, by, o, tasks, &batch, err);
