@@ -13,12 +13,6 @@
 #include "core/ops/cpu/micro.h"
 #include "core/ops/cpu/threads.h"
 
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
 enum { BLOCK = KV_PAGE, BLOCK_VECS = BLOCK / LANES };
 
 /* One sequence and key head in a thread's scratch. Everything is held in blocks of 64 positions, one block

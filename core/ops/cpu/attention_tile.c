@@ -3,12 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
 enum { PAGE_VECS = KV_PAGE / LANES, STATE_FLOATS = 16384 };
 
 struct tile {

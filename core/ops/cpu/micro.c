@@ -1,10 +1,5 @@
 #include "core/ops/cpu/micro.h"
 
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* Vectors of columns in a tile: AVX-512 holds 6 x 64 sums in registers, AVX2 6 x 16, and both wider tiles of
@@ -21,25 +16,26 @@ enum { MICRO_VECS_MAX = 8, FETCH_VECS = 4 };
 /* Columns [column, column + 16 vecs) of the product; lanes < 16: only so many of a single vector. */
 ALWAYS_INLINE void micro_tile(const struct micro *p, int column, const int rows, const int vecs, int lanes,
                               const int transposed) {
-    v16 sum[MICRO_ROWS][MICRO_VECS_MAX];
+    v16 sum[MICRO_ROWS * MICRO_VECS_MAX]; /* flat, so that clang also keeps it in registers */
     float *out = p->out + column;
     const float *a = p->a, *b = p->b + column;
     int64_t ld_a = p->ld_a, ld_b = p->ld_b, ld_out = p->ld_out;
     intptr_t ahead = p->next ? (intptr_t)p->next - (intptr_t)p->b : 0;
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < vecs; j++) sum[r][j] =
-        p->continued ? v_load_n(out + r * ld_out + j * LANES, lanes) : v_set(0);
+    UNROLL for (int i = 0; i < rows * vecs; i++) {
+        sum[i] = p->continued ? v_load_n(out + i / vecs * ld_out + i % vecs * LANES, lanes) : v_set(0);
+    }
     for (int k = 0; k < p->depth; k++, a += transposed ? ld_a : 1, b += ld_b) {
         v16 column_of_b[MICRO_VECS_MAX];
         UNROLL for (int j = 0; j < vecs && !transposed; j += FETCH_VECS)
             _mm_prefetch((const char *)((intptr_t)(b + j * LANES) + ahead), _MM_HINT_T1);
         UNROLL for (int j = 0; j < vecs; j++) column_of_b[j] = v_load_n(b + j * LANES, lanes);
-        UNROLL for (int r = 0; r < rows; r++) {
-            v16 x = v_set(a[transposed ? r : r * ld_a]);
-            UNROLL for (int j = 0; j < vecs; j++) sum[r][j] = v_fma(x, column_of_b[j], sum[r][j]);
+        UNROLL for (int i = 0; i < rows * vecs; i++) {
+            v16 x = v_set(a[transposed ? i / vecs : i / vecs * ld_a]);
+            sum[i] = v_fma(x, column_of_b[i % vecs], sum[i]);
         }
     }
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < vecs; j++)
-        v_store_n(out + r * ld_out + j * LANES, sum[r][j], lanes);
+    UNROLL for (int i = 0; i < rows * vecs; i++)
+        v_store_n(out + i / vecs * ld_out + i % vecs * LANES, sum[i], lanes);
 }
 
 #define PASS(vecs)                                                                                           \

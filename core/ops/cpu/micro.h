@@ -5,6 +5,13 @@
 
 #include "core/ops/cpu/cpu.h"
 
+/* Unrolls the loop behind it. */
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+
 enum { MICRO_ROWS = 6 };
 
 /* out[rows, cols] = (continued ? out : 0) + a[rows, depth] b[depth, cols]. */
