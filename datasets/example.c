@@ -23,7 +23,7 @@ static status split_of_body(int chat, const char *body, size_t len, const char *
                             split_kind *out, error *err) {
     if (given) return split_parse(given, place, out, err);
     hash opening;
-    TRY(prompt_opening(chat, body, len, &opening, err));
+    if (prompt_opening(chat, body, len, &opening, err) != STATUS_OK) return error_context(err, "%s", place);
     return split_parse(split_of_opening(&opening), place, out, err);
 }
 
@@ -52,8 +52,8 @@ static status read_messages(const data_options *o, const json_t *array, const ch
         if (!json_is_object(item))
             return error_set(err, STATUS_DATA, "%s: message %zu must be an object, not %s", place, i + 1,
                              json_kind(item));
-        TRY(json_field_string(item, "role", place, &m->role, err));
-        TRY(json_field_string(item, "content", place, &m->content, err));
+        TRY(json_field_text(item, "role", place, &m->role, err));
+        TRY(json_field_text(item, "content", place, &m->content, err));
     }
     return STATUS_OK;
 }
@@ -109,7 +109,7 @@ static status read_text(const data_options *o, const json_t *root, const char *p
                         ints *target, split_kind *split, const char *given, error *err) {
     const char *text;
     size_t before = tokens->len;
-    TRY(json_field_string(root, "text", place, &text, err));
+    TRY(json_field_text(root, "text", place, &text, err));
     size_t len = json_string_length(json_object_get(root, "text"));
     TRY(at_place(example_document(o, text, len, tokens, err), place, err));
     push_targets(target, tokens->len - before, 1);
@@ -121,8 +121,8 @@ static status read_completion(const data_options *o, loss_kind loss, const json_
     const char *completion, *text;
     const json_t *p = json_object_get(root, "prompt");
     size_t before = tokens->len;
-    TRY(json_field_string(root, "completion", place, &completion, err));
-    if (json_is_string(p)) TRY(json_field_string(root, "prompt", place, &text, err));
+    TRY(json_field_text(root, "completion", place, &completion, err));
+    if (json_is_string(p)) TRY(json_field_text(root, "prompt", place, &text, err));
     if (!json_is_string(p) && !json_is_array(p))
         return error_set(err, STATUS_DATA, "%s: \"prompt\" must be a string or a list of messages, not %s",
                          place, json_kind(p));

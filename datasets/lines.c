@@ -16,7 +16,7 @@ status bad_lines_add(bad_lines *bad, error *err) {
         return error_set(err, STATUS_DATA, "%.1800s (bad line number %d; data.max_bad allows %d)", first,
                          bad->n, bad->most);
     }
-    log_warning(bad->log, "%s (line left out)", err->message);
+    if (!bad->quiet) log_warning(bad->log, "%s (line left out)", err->message);
     return STATUS_OK;
 }
 
@@ -38,14 +38,14 @@ static status read_error(const char *path, gzFile f, error *err) {
 static int next_line(gzFile f, buffer *out) {
     char piece[8192];
     int any = 0;
+    z_off_t at = gztell(f);
     buffer_clear(out);
     while (gzgets(f, piece, sizeof piece)) {
-        /* gzgets stops at a newline or a full piece; zero bytes in the text end it early, which JSON forbids
-         * anyway. */
-        size_t n = strlen(piece);
+        /* Not strlen: a zero byte, which JSON forbids, must not join this line to the next one. */
+        size_t n = (size_t)(gztell(f) - at);
+        at += (z_off_t)n;
         any = 1;
-        if (n == 0) continue;
-        int end = piece[n - 1] == '\n';
+        int end = n > 0 && piece[n - 1] == '\n';
         buffer_append(out, piece, n - (size_t)end);
         if (end || out->len > LINE_LIMIT) break;
     }
@@ -54,7 +54,7 @@ static int next_line(gzFile f, buffer *out) {
 
 static int is_blank(const buffer *line) {
     for (size_t i = 0; i < line->len; i++)
-        if (!strchr(" \t\r", line->data[i])) return 0;
+        if (!line->data[i] || !strchr(" \t\r", line->data[i])) return 0;
     return 1;
 }
 

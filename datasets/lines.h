@@ -10,6 +10,7 @@
    One counter serves all files of a stage. */
 typedef struct bad_lines {
     int n, most;
+    int quiet;   /* counted, not reported */
     logger *log; /* NULL: stderr */
 } bad_lines;
 

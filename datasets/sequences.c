@@ -93,7 +93,7 @@ static status visit_document(loader *l, const char *text, size_t len, const char
 
 static int is_blank(const char *text, size_t len) {
     for (size_t i = 0; i < len; i++)
-        if (!strchr(" \t\r\n", text[i])) return 0;
+        if (!text[i] || !strchr(" \t\r\n", text[i])) return 0;
     return 1;
 }
 

@@ -1,9 +1,47 @@
 #include "datasets/session.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/file.h"
+
+status stage_open_run(const struct config *config, const char *kind, const char *const *sections,
+                      const stage_options *options, int keep_checkpoints, run **out, run_state *state,
+                      error *err) {
+    run_options o = {.directory = config->run,
+                     .kind = kind,
+                     .round = options->round,
+                     .seed = (uint64_t)config->seed,
+                     .table = &CONFIG_TABLE,
+                     .values = config,
+                     .sections = sections,
+                     .resume = options->resume,
+                     .keep_checkpoints = keep_checkpoints};
+    return run_open(&o, out, state, err);
+}
+
+status stage_write_timing(run *r, device *dev, int64_t step, double seconds, int64_t tokens, double flops,
+                          buffer *line, error *err) {
+    buffer_clear(line);
+    buffer_format(line,
+                  "{\"step\":%" PRId64 ",\"seconds\":%.6f,\"tokens\":%" PRId64
+                  ",\"tokens_per_s\":%.1f,\"share_of_peak\":%.4f}",
+                  step, seconds, tokens, (double)tokens / seconds, flops / seconds / device_peak_flops(dev));
+    return run_timing(r, line, err);
+}
+
+status stage_interrupted(const char *unit, int64_t step, error *err) {
+    return error_set(err, STATUS_INTERRUPTED, "stopped by a signal at %s %" PRId64 "; --resume goes on", unit,
+                     step);
+}
+
+data_options session_quiet_data(const session *s, bad_lines *quiet) {
+    data_options again = s->data;
+    *quiet = (bad_lines){.most = s->bad.most, .quiet = 1};
+    again.bad = quiet;
+    return again;
+}
 
 static status open_tokenizer(session *s, const char *model_directory, error *err) {
     static const char *const template_word[] = {"auto", "plain", "chatml"};

@@ -10,6 +10,8 @@
 #include "core/train/schedule.h"
 #include "datasets/example.h"
 
+/* ---- stages ---- */
+
 /* How a stage is started, beside its config. */
 typedef struct stage_options {
     int round; /* 0: of no round; part of every counter's key */
@@ -17,6 +19,22 @@ typedef struct stage_options {
     const char *trace; /* ppo: directory of traces; NULL: none */
     logger *log;       /* where a front command writes; NULL: the run's own */
 } stage_options;
+
+/* Opens the run directory config->run for a stage of this kind. */
+status stage_open_run(const struct config *config, const char *kind, const char *const *sections,
+                      const stage_options *options, int keep_checkpoints, run **out, run_state *state,
+                      error *err);
+/* Every `every` steps (0: never) and at the end. */
+static inline int stage_is_due(int every, int64_t step, int64_t steps) {
+    return step == steps || (every && step % every == 0);
+}
+/* One line of timing.jsonl: flops: what the step's products needed. line is scratch. */
+status stage_write_timing(run *r, device *dev, int64_t step, double seconds, int64_t tokens, double flops,
+                          buffer *line, error *err);
+/* STATUS_INTERRUPTED with the words for it. unit: "step". */
+status stage_interrupted(const char *unit, int64_t step, error *err);
+
+/* ---- sessions ---- */
 
 typedef struct session {
     const struct config *config;
@@ -35,6 +53,9 @@ status session_open(const struct config *config, const char *model_directory, lo
                     error *err);
 void session_set_length(session *s, int context);
 void session_close(session *s);
+/* How files are read a second time, for their held-out part: their bad lines have been reported and counted.
+ */
+data_options session_quiet_data(const session *s, bad_lines *quiet);
 
 /* The shape that config.model describes, with a vocabulary of so many ids. STATUS_USAGE: one that makes no
    sense. */

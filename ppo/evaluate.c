@@ -7,9 +7,8 @@ enum { SHOWN = 4 }; /* answers that are logged */
 status ppo_evaluation_open(session *s, const struct config_ppo *c, int context, ppo_evaluation *out,
                            error *err) {
     *out = (ppo_evaluation){0};
-    bad_lines quiet = {.most = s->bad.most, .log = &(logger){.quiet = 1}};
-    data_options again = s->data;
-    again.bad = &quiet;
+    bad_lines quiet;
+    data_options again = session_quiet_data(s, &quiet);
     error none = {0};
     status st = prompts_load(&again, SPLIT_VALID, c->prompts.value, c->prompts.n, &out->prompts, &none);
     if (st == STATUS_DATA) return STATUS_OK; /* nothing held out */

@@ -268,8 +268,6 @@ static status iterate(ppo *p, progress *bar, error *err) {
 
 /* ---- between iterations ---- */
 
-static int is_due(int every, int64_t n, int64_t all) { return n == all || (every && n % every == 0); }
-
 static status evaluate(ppo *p, error *err) {
     ppo_evaluation *e = &p->evaluation;
     TRY(ppo_evaluation_run(e, &p->context, p->iteration, err));
@@ -280,12 +278,11 @@ static status evaluate(ppo *p, error *err) {
 
 static status between_iterations(ppo *p, error *err) {
     int64_t n = p->iteration, all = p->iterations;
-    if (is_due(p->c->eval_every, n, all)) TRY(evaluate(p, err));
-    if (is_due(p->c->save_every, n, all)) return save_checkpoint(p, 0, err);
+    if (stage_is_due(p->c->eval_every, n, all)) TRY(evaluate(p, err));
+    if (stage_is_due(p->c->save_every, n, all)) return save_checkpoint(p, 0, err);
     if (!signal_stop_requested()) return STATUS_OK;
     TRY(save_checkpoint(p, 1, err));
-    return error_set(err, STATUS_INTERRUPTED,
-                     "stopped by a signal at iteration %" PRId64 "; --resume goes on", n);
+    return stage_interrupted("iteration", n, err);
 }
 
 /* ---- the run ---- */
@@ -326,16 +323,8 @@ static status run_stages(ppo *p, run_state state, error *err) {
 }
 
 static status open_run(ppo *p, run_state *state, error *err) {
-    run_options o = {.directory = p->config->run,
-                     .kind = "ppo",
-                     .round = p->options->round,
-                     .seed = (uint64_t)p->config->seed,
-                     .table = &CONFIG_TABLE,
-                     .values = p->config,
-                     .sections = CONFIG_OF_PPO,
-                     .resume = p->options->resume,
-                     .keep_checkpoints = p->c->keep_checkpoints};
-    TRY(run_open(&o, &p->run, state, err));
+    TRY(stage_open_run(p->config, "ppo", CONFIG_OF_PPO, p->options, p->c->keep_checkpoints, &p->run, state,
+                       err));
     p->log = run_log(p->run);
     return STATUS_OK;
 }

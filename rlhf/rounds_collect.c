@@ -34,7 +34,7 @@ static status count_prompts(rounds *r, int *n, error *err) {
     *n = 0;
     TRY(session_open(r->c, r->sft, r->log, &s, err));
     session_set_length(&s, r->c->model.context);
-    s.bad.log = &(logger){.quiet = 1};
+    s.bad.quiet = 1;
     s.data.max_length = 1 << 30;
     status st =
         prompts_load(&s.data, SPLIT_TRAIN, r->c->rounds.prompts.value, r->c->rounds.prompts.n, &p, err);

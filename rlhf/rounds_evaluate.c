@@ -244,11 +244,6 @@ static double win_rate(const evaluation *e) {
     return wins / e->n;
 }
 
-static void put(buffer *b, const char *name, double value) {
-    buffer_format(b, "%s\"%s\":", b->len && b->data[b->len - 1] != '{' ? "," : "", name);
-    buffer_json_float(b, (float)value);
-}
-
 static status write_figures(evaluation *e, run *run, error *err) {
     buffer b = {0};
     double length = 0, ended = 0;
@@ -257,15 +252,15 @@ static status write_figures(evaluation *e, run *run, error *err) {
         ended += (double)e->answers->finished[i] / e->n;
     }
     buffer_format(&b, "{\"step\":%d", e->round);
-    put(&b, "gold", mean_of(e, e->gold));
-    put(&b, "gold_std", e->gold ? sqrt(moments_of(e->n, e->gold).variance) : NAN);
-    put(&b, "reward", mean_of(e, e->reward));
-    put(&b, "kl", e->round ? mean_of(e, e->kl) : strcmp(e->part, "sft") == 0 ? 0 : NAN);
-    put(&b, "length", length);
-    put(&b, "ended_share", ended);
-    put(&b, "win_rate_vs_sft", win_rate(e));
-    put(&b, "rm_accuracy", e->accuracy);
-    put(&b, "rm_accuracy_previous", e->accuracy_previous);
+    buffer_json_figure(&b, "gold", mean_of(e, e->gold));
+    buffer_json_figure(&b, "gold_std", e->gold ? sqrt(moments_of(e->n, e->gold).variance) : NAN);
+    buffer_json_figure(&b, "reward", mean_of(e, e->reward));
+    buffer_json_figure(&b, "kl", e->round ? mean_of(e, e->kl) : strcmp(e->part, "sft") == 0 ? 0 : NAN);
+    buffer_json_figure(&b, "length", length);
+    buffer_json_figure(&b, "ended_share", ended);
+    buffer_json_figure(&b, "win_rate_vs_sft", win_rate(e));
+    buffer_json_figure(&b, "rm_accuracy", e->accuracy);
+    buffer_json_figure(&b, "rm_accuracy_previous", e->accuracy_previous);
     buffer_string(&b, "}");
     status s = buffer_check(&b, err);
     if (s == STATUS_OK) s = run_metrics(run, &b, err);
@@ -292,8 +287,8 @@ static status evaluate_answers(void *context, session *s, run *run, const prompt
     TRY(measure_accuracies(e, err));
     TRY(read_sft_gold(e, err));
     for (int i = 0; i < e->n; i++) {
-        if (e->reward) put(&extra[i], "score", e->reward[i]);
-        if (e->gold) put(&extra[i], "gold", e->gold[i]);
+        if (e->reward) buffer_json_figure(&extra[i], "score", e->reward[i]);
+        if (e->gold) buffer_json_figure(&extra[i], "gold", e->gold[i]);
         TRY(buffer_check(&extra[i], err));
     }
     return write_figures(e, run, err);

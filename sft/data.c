@@ -9,10 +9,8 @@ static status load(session *s, const struct config_sft *c, sft_data *d, error *e
     TRY(sequences_load(&s->data, loss, valid->n ? SPLIT_ANY : SPLIT_TRAIN, train->value, train->n, &d->train,
                        err));
     if (valid->n) return sequences_load(&s->data, loss, SPLIT_ANY, valid->value, valid->n, &d->valid, err);
-    /* The same files again for the held-out part: their bad lines have been reported and counted. */
-    bad_lines quiet = {.most = s->bad.most, .log = &(logger){.quiet = 1}};
-    data_options again = s->data;
-    again.bad = &quiet;
+    bad_lines quiet;
+    data_options again = session_quiet_data(s, &quiet);
     error none = {0};
     status st = sequences_load(&again, loss, SPLIT_VALID, train->value, train->n, &d->valid, &none);
     if (st == STATUS_OK || st == STATUS_DATA) return STATUS_OK; /* nothing held out: there is no validation */

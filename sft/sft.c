@@ -179,14 +179,12 @@ static status check_loss(const sft *s, const struct sft_loss *loss, error *err) 
                      s->kind);
 }
 
-static status write_timing(sft *s, double seconds, int64_t tokens, double flops, error *err) {
-    double peak = device_peak_flops(s->session.dev);
+/* A line of metrics up to the loss and its perplexity. */
+static void begin_line(sft *s, const char *split, double loss) {
     buffer_clear(&s->line);
-    buffer_format(&s->line,
-                  "{\"step\":%" PRId64 ",\"seconds\":%.6f,\"tokens\":%" PRId64
-                  ",\"tokens_per_s\":%.1f,\"share_of_peak\":%.4f}",
-                  s->step, seconds, tokens, (double)tokens / seconds, flops / seconds / peak);
-    return run_timing(s->run, &s->line, err);
+    buffer_format(&s->line, "{\"step\":%" PRId64 "%s", s->step, split);
+    buffer_json_figure(&s->line, "loss", loss);
+    buffer_json_figure(&s->line, "perplexity", sft_loss_perplexity(loss));
 }
 
 static status train_step(sft *s, progress *bar, error *err) {
@@ -206,18 +204,13 @@ static status train_step(sft *s, progress *bar, error *err) {
     char figures[64];
     snprintf(figures, sizeof figures, "loss %.4f", mean);
     progress_step(bar, s->step, tokens, figures);
-    buffer_clear(&s->line);
-    buffer_format(&s->line, "{\"step\":%" PRId64 ",\"loss\":", s->step);
-    buffer_json_float(&s->line, (float)mean);
-    buffer_string(&s->line, ",\"perplexity\":");
-    buffer_json_float(&s->line, (float)sft_loss_perplexity(mean));
-    buffer_string(&s->line, ",\"lr\":");
-    buffer_json_float(&s->line, (float)lr);
-    buffer_string(&s->line, ",\"grad_norm\":");
-    buffer_json_float(&s->line, (float)norm);
+    begin_line(s, "", mean);
+    buffer_json_figure(&s->line, "lr", lr);
+    buffer_json_figure(&s->line, "grad_norm", norm);
     buffer_format(&s->line, ",\"tokens\":%" PRId64 "}", tokens);
     TRY(run_metrics(s->run, &s->line, err));
-    return write_timing(s, clock_seconds() - started, tokens, flops, err);
+    return stage_write_timing(s->run, s->session.dev, s->step, clock_seconds() - started, tokens, flops,
+                              &s->line, err);
 }
 
 /* ---- validation ---- */
@@ -234,11 +227,7 @@ static status validate(sft *s, error *err) {
         sft_loss_add(&loss, s->pack.b.n_row, s->logprob);
     }
     double mean = sft_loss_mean(&loss);
-    buffer_clear(&s->line);
-    buffer_format(&s->line, "{\"step\":%" PRId64 ",\"split\":\"valid\",\"loss\":", s->step);
-    buffer_json_float(&s->line, (float)mean);
-    buffer_string(&s->line, ",\"perplexity\":");
-    buffer_json_float(&s->line, (float)sft_loss_perplexity(mean));
+    begin_line(s, ",\"split\":\"valid\"", mean);
     buffer_format(&s->line, ",\"tokens\":%" PRId64 "}", (int64_t)s->data.valid.token.len);
     TRY(run_metrics(s->run, &s->line, err));
     log_line(s->log, "step %" PRId64 "/%" PRId64 ": validation loss %.4f, perplexity %.2f", s->step,
@@ -248,20 +237,16 @@ static status validate(sft *s, error *err) {
     return session_save_model(&s->session, s->run, "best", s->model, NULL, err);
 }
 
-static int is_due(int every, int64_t step, int64_t steps) {
-    return step == steps || (every && step % every == 0);
-}
-
 /* What stands between two steps: validation, samples, a checkpoint, a signal. */
 static status between_steps(sft *s, error *err) {
     int64_t n = s->step, all = s->data.steps;
-    if (is_due(s->c->eval_every, n, all)) TRY(validate(s, err));
-    if (s->c->sample_every && is_due(s->c->sample_every, n, all))
+    if (stage_is_due(s->c->eval_every, n, all)) TRY(validate(s, err));
+    if (s->c->sample_every && stage_is_due(s->c->sample_every, n, all))
         TRY(sft_samples_show(&s->samples, &s->session, s->model, (uint64_t)s->config->seed, n, err));
-    if (is_due(s->c->save_every, n, all)) return save_checkpoint(s, 0, err);
+    if (stage_is_due(s->c->save_every, n, all)) return save_checkpoint(s, 0, err);
     if (!signal_stop_requested()) return STATUS_OK;
     TRY(save_checkpoint(s, 1, err));
-    return error_set(err, STATUS_INTERRUPTED, "stopped by a signal at step %" PRId64 "; --resume goes on", n);
+    return stage_interrupted("step", n, err);
 }
 
 /* ---- the run ---- */
@@ -298,16 +283,9 @@ static status run_stages(sft *s, run_state state, error *err) {
 }
 
 static status open_run(sft *s, run_state *state, error *err) {
-    run_options o = {.directory = s->config->run,
-                     .kind = s->kind,
-                     .round = s->options->round,
-                     .seed = (uint64_t)s->config->seed,
-                     .table = &CONFIG_TABLE,
-                     .values = s->config,
-                     .sections = s->c == &s->config->pretrain ? CONFIG_OF_PRETRAIN : CONFIG_OF_SFT,
-                     .resume = s->options->resume,
-                     .keep_checkpoints = s->c->keep_checkpoints};
-    TRY(run_open(&o, &s->run, state, err));
+    const char *const *sections = s->c == &s->config->pretrain ? CONFIG_OF_PRETRAIN : CONFIG_OF_SFT;
+    TRY(stage_open_run(s->config, s->kind, sections, s->options, s->c->keep_checkpoints, &s->run, state,
+                       err));
     s->log = run_log(s->run);
     return STATUS_OK;
 }

@@ -132,6 +132,12 @@ void buffer_json_double(buffer *b, double value) {
     buffer_string(b, digits);
 }
 
+void buffer_json_figure(buffer *b, const char *name, double value) {
+    int first = b->len && b->data[b->len - 1] == '{';
+    buffer_format(b, "%s\"%s\":", first || !b->len ? "" : ",", name);
+    buffer_json_float(b, (float)value);
+}
+
 void buffer_json_ints(buffer *b, const int32_t *values, size_t n) {
     buffer_append(b, "[", 1);
     for (size_t i = 0; i < n; i++) buffer_format(b, "%s%d", i ? "," : "", values[i]);

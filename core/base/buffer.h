@@ -28,6 +28,9 @@ void buffer_json_string(buffer *b, const char *text, size_t len);
 void buffer_json_float(buffer *b, float value);
 /* The same for doubles (statistics that are not f32). */
 void buffer_json_double(buffer *b, double value);
+/* Appends ,"name":value to an object that was begun with "{" (no comma behind the brace); an f32, null when
+ * not finite. */
+void buffer_json_figure(buffer *b, const char *name, double value);
 void buffer_json_ints(buffer *b, const int32_t *values, size_t n); /* [1,2,3] */
 void buffer_json_floats(buffer *b, const float *values, size_t n);
 

@@ -55,9 +55,14 @@ status json_field_string(const json_t *object, const char *key, const char *plac
     const json_t *value = json_object_get(object, key);
     if (!json_is_string(value)) return wrong(value, key, place, "a string", err);
     *out = json_string_value(value);
-    if (strlen(*out) != json_string_length(value))
-        return error_set(err, STATUS_DATA, "%s: \"%s\" holds a zero byte", place, key);
     return STATUS_OK;
+}
+
+status json_field_text(const json_t *object, const char *key, const char *place, const char **out,
+                       error *err) {
+    TRY(json_field_string(object, key, place, out, err));
+    if (strlen(*out) == json_string_length(json_object_get(object, key))) return STATUS_OK;
+    return error_set(err, STATUS_DATA, "%s: \"%s\" holds a zero byte", place, key);
 }
 
 status json_field_int(const json_t *object, const char *key, const char *place, long long low, long long high,

@@ -20,6 +20,9 @@ status parse_json_file(const char *path, size_t limit, json_t **out, error *err)
    object. */
 status json_field_string(const json_t *object, const char *key, const char *place, const char **out,
                          error *err);
+/* A string that holds no zero byte, which C would take for its end. */
+status json_field_text(const json_t *object, const char *key, const char *place, const char **out,
+                       error *err);
 status json_field_int(const json_t *object, const char *key, const char *place, long long low, long long high,
                       long long *out, error *err);
 status json_field_number(const json_t *object, const char *key, const char *place, double *out, error *err);
