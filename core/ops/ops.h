@@ -264,10 +264,25 @@ struct op_fill {
 #define OPS_LIST(X)                                                                                          \
     X(linear)                                                                                                \
     X(linear_dx)                                                                                             \
-    X(linear_dw) X(weights_pack) X(norm) X(norm_dx) X(gelu) X(gelu_dx) X(glu) X(glu_dx) X(rope) X(add)       \
-        X(embed) X(embed_dw) X(rows_gather) X(rows_add) X(attention) X(attention_dx) X(kv_write)             \
-            X(attention_paged) X(vocab) X(vocab_dx) X(score) X(score_dx) X(sample) X(adamw) X(sumsq)         \
-                X(axpby) X(lerp) X(fill)
+    X(linear_dw)                                                                                             \
+    X(weights_pack)                                                                                          \
+    X(norm)                                                                                                  \
+    X(norm_dx)                                                                                               \
+    X(gelu)                                                                                                  \
+    X(gelu_dx)                                                                                               \
+    X(glu)                                                                                                   \
+    X(glu_dx)                                                                                                \
+    X(rope)                                                                                                  \
+    X(add)                                                                                                   \
+    X(embed)                                                                                                 \
+    X(embed_dw)                                                                                              \
+    X(rows_gather)                                                                                           \
+    X(rows_add)                                                                                              \
+    X(attention)                                                                                             \
+    X(attention_dx)                                                                                          \
+    X(kv_write)                                                                                              \
+    X(attention_paged)                                                                                       \
+    X(vocab) X(vocab_dx) X(score) X(score_dx) X(sample) X(adamw) X(sumsq) X(axpby) X(lerp) X(fill)
 
 typedef struct device device;
 
