@@ -55,8 +55,15 @@ static status add_answers(loader *l, const ranking_line *line, const char *place
             return error_context(err, "%s: answer %d", place, a + 1);
         TRY(ints_check(&out->token, err));
         int n = (int)((int64_t)out->token.len - r->start[a]);
+        if (n > o->max_length && o->cut && r->n_prompt < o->max_length) {
+            /* As an answer that reached the limit: without its end. */
+            n = o->max_length;
+            out->token.len = (size_t)(r->start[a] + n);
+        }
         if (n > o->max_length)
-            return error_set(err, STATUS_DATA, "%s: prompt and answer %d have %d tokens, at most %d fit",
+            return error_set(err, STATUS_DATA,
+                             "%s: prompt and answer %d have %d tokens, at most %d fit (data.too_long: cut "
+                             "would cut an answer)",
                              place, a + 1, n, o->max_length);
         if (n > out->longest) out->longest = n;
     }
