@@ -1,0 +1,242 @@
+#!/bin/sh
+# What a user can get wrong, and what a machine can: each is refused with the documented exit code and a message with
+# its place, and leaves nothing half-written.
+. "$(dirname "$0")/lib.sh"
+
+refused=0
+# refuse CODE PATTERN COMMAND...
+refuse() {
+    code_wanted=$1 pattern=$2
+    shift 2
+    must "$code_wanted" "$@"
+    says "$pattern"
+    no_temporaries "$work"
+    refused=$((refused + 1))
+}
+rlhf() { "$rlhf" "$@"; }
+sft() { "$rlhf" sft base.yaml --set run=run --set sft.init=model --set sft.train=d.jsonl "$@"; }
+reward() { "$rlhf" reward base.yaml --set run=run --set reward.init=model --set reward.train=r.jsonl "$@"; }
+ppo() {
+    "$rlhf" ppo base.yaml --set run=run --set ppo.policy=model --set ppo.reward=judge --set ppo.prompts=p.jsonl "$@"
+}
+generate() { "$rlhf" generate base.yaml --set run=run --set generate.model=model --set generate.prompts=p.jsonl "$@"; }
+# afresh COMMAND...: in a new run directory, however the last one ended.
+afresh() {
+    rm -rf run
+    "$@"
+}
+
+head -c 6000 "$root/configs/tiny/stories.txt" >stories.txt
+must 0 rlhf tokenizer stories.txt --vocab 300 tokenizer
+cat >base.yaml <<'END'
+seed: 1
+threads: 2
+model: {d_model: 64, n_layer: 1, n_head: 1, context: 64}
+data: {template: plain}
+sft: {steps: 4, batch: 4, lr: 1e-3, save_every: 1}
+reward: {steps: 3, batch: 2, lr: 1e-3, save_every: 1}
+ppo: {iterations: 3, batch: 4, minibatches: 2, max_tokens: 8, lr: 1e-4, save_every: 1}
+generate: {max_tokens: 8, samples: 2}
+END
+for i in 1 2 3 4 5 6 7 8; do
+    printf '{"prompt":"Q: %d?\\nA:","completion":" yes, %d."}\n' $i $i >>d.jsonl
+    printf '{"prompt":"Q: %d?\\nA:","answers":[" a"," b %d"," c"],"ranks":[1,2,3]}\n' $i $i >>r.jsonl
+    printf '{"prompt":"Q: %d?\\nA:"}\n' $i >>p.jsonl
+done
+must 0 rlhf sft base.yaml --set run=run --set sft.train=d.jsonl --set tokenizer.path=tokenizer && cp -R run/model model
+must 0 afresh reward && cp -R run/model judge
+must 0 afresh ppo
+rm -rf run
+
+# ---- command line ----
+refuse 2 'usage' rlhf
+refuse 2 'no command "sftt"' rlhf sftt
+refuse 2 'CONFIG|config' rlhf sft
+refuse 2 'no-such.yaml' rlhf sft no-such.yaml
+refuse 2 'unknown key "sft.warmpu".*"sft\.warmup"' afresh sft --set sft.warmpu=1
+refuse 2 '[-]-frobnicate' afresh sft --frobnicate
+refuse 2 'sft.steps=many' afresh sft --set sft.steps=many
+refuse 2 'vocab' rlhf tokenizer stories.txt --vocab 3 tokenizer-2
+refuse 3 'no-such.txt' rlhf tokenizer no-such.txt --vocab 300 tokenizer-2
+refuse 2 'mips' env RLHF_ISA=mips "$rlhf" sft base.yaml --set run=run --set sft.train=d.jsonl
+
+# ---- config: file:line:column ----
+# config PATTERN TEXT: TEXT as a config file of sft is refused.
+config() {
+    printf '%b' "$2" >bad.yaml
+    refuse 2 "$1" rlhf sft bad.yaml --set run=run --set sft.train=d.jsonl
+}
+config 'bad.yaml:2:3: .*stepps.*"sft.steps"' 'sft:\n  stepps: 3\n'
+config 'bad.yaml:1:1: .*"sfft".*"?sft' 'sfft:\n  steps: 3\n'
+config 'bad.yaml:2:10: ' 'sft:\n  steps: many\n'
+config 'bad.yaml:3:12: .*(1.5|0.9)' 'sft:\n  steps: 3\n  dropout: 1.5\n'
+config 'bad.yaml:2:13: .*(cosin|cosine)' 'sft:\n  schedule: cosin\n'
+config 'bad.yaml:3:3: .*steps' 'sft:\n  steps: 3\n  steps: 4\n'
+config 'bad.yaml:[0-9]+:[0-9]+: ' 'sft: [1, 2\n'
+config 'bad.yaml:1:[0-9]+: ' '- a list\n'
+config 'bad.yaml:' 'seed: 1\n\001\n'
+config 'd_model|n_head' 'model: {d_model: 100, n_head: 3}\ntokenizer: {path: tokenizer}\n'
+
+# ---- data: file:line ----
+refuse 3 'no-such.jsonl' afresh sft --set sft.train=no-such.jsonl
+refuse 3 'run|directory|tokenizer' afresh sft --set sft.train=tokenizer
+: >empty.jsonl
+refuse 3 'empty.jsonl|no example|nothing' afresh sft --set sft.train=empty.jsonl
+refuse 3 'empty.jsonl|no ranking|nothing' afresh reward --set reward.train=empty.jsonl
+refuse 3 'empty.jsonl|no prompt|nothing' afresh ppo --set ppo.prompts=empty.jsonl
+refuse 3 'empty.jsonl|no prompt|nothing' afresh generate --set generate.prompts=empty.jsonl
+# line PATTERN LINE COMMAND KEY: LINE after two good lines (of the file that COMMAND reads) is refused as line 3.
+line() {
+    case $3 in
+    sft) good=d.jsonl ;;
+    reward) good=r.jsonl ;;
+    *) good=p.jsonl ;;
+    esac
+    { head -n 2 $good; printf '%b\n' "$2"; tail -n 4 $good; } >bad.jsonl
+    refuse 3 "bad.jsonl:3: .*$1" afresh "$3" --set "$4=bad.jsonl"
+}
+line '' '{"prompt":"Q' sft sft.train
+line '' '{"prompt":1,"completion":" a"}' sft sft.train
+line '' '[1,2]' sft sft.train
+line '' '{"question":"Q","reply":"A"}' sft sft.train
+line '' '{"prompt":"Q","completion":"a"} {"again":1}' sft sft.train
+line '' '{"prompt":"\\0377\\0376","completion":"a"}' sft sft.train
+line '' "$(printf '[%.0s' $(seq 5000))" sft sft.train
+long=$(printf 'long and longer %.0s' $(seq 60))
+line 'token|context|long' "{\"prompt\":\"$long\",\"completion\":\" a\"}" sft sft.train
+line 'token|context|long' "{\"prompt\":\"$long\"}" ppo ppo.prompts
+line 'token|context|long' "{\"prompt\":\"$long\"}" generate generate.prompts
+line 'token|context|long' "{\"prompt\":\"$long\",\"answers\":[\"a\",\"b\"],\"ranks\":[1,2]}" reward reward.train
+line '' '{"prompt":"Q","answers":["a","b"],"ranks":[1]}' reward reward.train
+line '' '{"prompt":"Q","answers":["a"],"ranks":[1]}' reward reward.train
+line '' '{"prompt":"Q","answers":["a","b"],"ranks":[1.5,2]}' reward reward.train
+line '' '{"prompt":"Q","answers":["a","b"],"ranks":["1","2"]}' reward reward.train
+must 0 afresh reward --set reward.train=bad.jsonl --set data.max_bad=1
+says 'bad.jsonl:3: '
+printf '%s\n' '{"prompt":"Q1","answers":["a","b"],"ranks":[1,1]}' '{"prompt":"Q2","answers":["a","b"],"ranks":[1,1]}' >ties.jsonl
+refuse 3 'pair|tie|rank' afresh reward --set reward.train=ties.jsonl
+gzip -c d.jsonl | head -c 60 >cut.jsonl.gz
+refuse 3 'cut.jsonl.gz' afresh sft --set sft.train=cut.jsonl.gz
+
+# ---- models ----
+# model PATTERN SCRIPT: a copy of the model, damaged by SCRIPT, is refused by every program that reads it.
+model() {
+    rm -rf damaged
+    cp -R model damaged
+    (cd damaged && eval "$2") || fail "$2"
+    refuse 3 "$1" afresh generate --set generate.model=damaged
+    refuse 3 "$1" afresh sft --set sft.init=damaged
+    refuse 3 "$1" afresh ppo --set ppo.policy=damaged
+}
+bytes=$(wc -c <model/model.safetensors)
+# header TEXT: model.safetensors becomes TEXT, as long as it says.
+header() {
+    printf "\\$(printf %03o $((${#1} % 256)))\\$(printf %03o $((${#1} / 256)))\\0\\0\\0\\0\\0\\0%s" "$1" >model.safetensors
+}
+model 'safetensors' 'head -c 1000 ../model/model.safetensors >model.safetensors'
+model 'safetensors' 'head -c $((bytes - 4)) ../model/model.safetensors >model.safetensors'
+model 'safetensors' ': >model.safetensors'
+model 'safetensors' 'printf "\377\377\377\377\377\377\377\377{}" >model.safetensors'
+model 'safetensors' 'header "{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,16]}}"'
+model 'safetensors' 'header "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[18446744073709551612,0]}}"'
+model 'safetensors' 'header "$(printf "[%.0s" $(seq 20000))"'
+model 'safetensors' 'rm model.safetensors'
+model 'config.json' 'rm config.json'
+model 'config.json' 'echo "{\"model_type\":\"gpt2\"" >config.json'
+model 'config.json' 'sed -i "s/\"n_head\": *[0-9]*/\"n_head\":0/" config.json'
+model 'config.json' 'sed -i "s/\"n_layer\": *[0-9]*/\"n_layer\":1000000000/" config.json'
+model 'config.json|safetensors' 'sed -i "s/\"n_embd\": *[0-9]*/\"n_embd\":128/" config.json'
+model 'config.json|vocab|token' 'sed -i "s/\"vocab_size\": *[0-9]*/\"vocab_size\":200/" config.json'
+model 'tokenizer.json' 'head -c 3000 ../model/tokenizer.json >tokenizer.json'
+model 'tokenizer.json' 'printf "[%.0s" $(seq 100000) >tokenizer.json'
+model 'tokenizer.json' 'echo "{}" >tokenizer.json'
+model 'tokenizer.json' 'rm tokenizer.json'
+refuse 3 'no-such-model' afresh generate --set generate.model=no-such-model
+refuse 3 'score|head|reward' afresh ppo --set ppo.reward=model
+rm -rf damaged && cp -R model damaged
+head -c $((bytes - 4000)) model/model.safetensors >damaged/model.safetensors
+head -c 4000 /dev/zero | tr '\0' '\377' >>damaged/model.safetensors
+refuse 1 'finite|nan' afresh sft --set sft.init=damaged
+[ ! -e run/model ] || fail "a model was written although the loss was not finite"
+
+# ---- an external scorer ----
+# scorer PATTERN COMMAND
+scorer() {
+    refuse 1 "$1" afresh ppo --set ppo.score=command --set "ppo.command=$2" --set ppo.timeout_s=1
+    [ ! -e run/policy ] || fail "a policy was written although the scorer failed: $2"
+}
+scorer 'exit|ended|dead|died|closed' 'exit 3'
+scorer 'exit|ended|dead|died|closed' 'read -r line; echo 1'
+scorer 'second|timeout|time' 'sleep 60'
+scorer 'rubbish' 'while read -r line; do echo rubbish; done'
+scorer 'nan|NaN|number' 'while read -r line; do echo nan; done'
+scorer 'number|long|1e999' 'while read -r line; do echo 1e999; done'
+scorer 'exit|ended|dead|died|closed|not found' 'no-such-command-anywhere'
+must 0 afresh ppo --set ppo.score=command --set 'ppo.command=while read -r line; do echo 0.5; done'
+
+# ---- the store ----
+head -c 5000 /dev/zero | tr '\0' 'x' >foreign.db
+cp foreign.db foreign.kept
+refuse 3 'foreign.db' rlhf label stats --db foreign.db
+cmp -s foreign.db foreign.kept || fail "a foreign file was changed"
+must 0 rlhf label import --db store.db r.jsonl
+refuse 3 'bad.jsonl:3' rlhf label import --db store.db bad.jsonl
+
+# ---- no space left ----
+# limited BLOCKS COMMAND...: COMMAND may write no file of more than BLOCKS (of 512 bytes); $code, and $work/out.
+limited() {
+    blocks=$1
+    shift
+    {
+        (ulimit -f "$blocks" && "$@") 2>&1
+        echo $? >code
+    } | cat >out
+    code=$(cat code)
+}
+# full COMMAND BLOCKS...: at each limit COMMAND fails with a word, or is done; without it, it goes on to the bytes of
+# an undisturbed run.
+full() {
+    command=$1 hit=0
+    shift
+    rm -rf run whole
+    must 0 "$command"
+    mv run whole
+    for blocks; do
+        rm -rf run
+        limited "$blocks" "$command"
+        case $code in
+        0) ;;
+        1)
+            says 'File too large|No space|disk is full'
+            [ ! -e run ] || no_temporaries run
+            hit=$((hit + 1))
+            ;;
+        *) says nothing; fail "$command: exit code $code where no file may have more than $blocks blocks" ;;
+        esac
+        must 0 "$command" --resume
+        same_bytes whole run "$command, resumed after a limit of $blocks blocks"
+    done
+    [ $hit -ge 3 ] || fail "$command: only $hit of the limits were met"
+    refused=$((refused + hit))
+}
+weights=$((bytes / 512))
+full sft 0 1 2 4 8 $((weights / 2)) $((weights - 1)) $weights $((weights * 3 / 2)) $((weights * 3 - 2))
+full reward 0 1 2 4 8 $((weights / 2)) $weights $((weights * 3 / 2))
+full ppo 0 1 2 4 8 $((weights / 2)) $weights $((weights * 3 / 2))
+full generate 0 1 2 4 8
+for blocks in 0 1 4; do
+    limited $blocks rlhf tokenizer stories.txt --vocab 300 tokenizer-3
+    [ "$code" = 1 ] || fail "tokenizer: exit code $code where no file may have more than $blocks blocks"
+    [ ! -e tokenizer-3 ] || [ -z "$(find tokenizer-3 -name tokenizer.json)" ] || fail "a tokenizer was left"
+done
+no_temporaries "$work"
+for blocks in 0 8 64 200; do
+    rm -f full.db*
+    limited $blocks rlhf label import --db full.db r.jsonl
+    [ "$code" = 0 ] && continue
+    [ "$code" = 1 ] || fail "label import: exit code $code where no file may have more than $blocks blocks: $(cat out)"
+    must 0 rlhf label import --db full.db r.jsonl
+    must 0 rlhf label fsck --db full.db
+done
+
+echo "bad input: $refused cases refused, each with its code and its place"
