@@ -86,6 +86,17 @@ status answers_sample(answers *a, sampler *s, const model *m, const sampling *ho
     return generate_run(s->generator, m, s->ws, s->kv, a->prompt, a->n_prompt, &o, take_answer, &t, err);
 }
 
+double answers_flops(const answers *a, const model_config *shape) {
+    double flops = 0;
+    for (int i = 0; i < a->n_prompt * a->k; i++) {
+        int p = a->prompt[i / a->k].n_token, n = a->n_token[i];
+        /* The states that chose an answer's tokens look back on p to p + n - 1 others. */
+        flops += n * model_flops_per_token(shape, 2.0 * p + n, 1);
+        if (i % a->k == 0) flops += p * model_flops_per_token(shape, p, 1.0 / p);
+    }
+    return flops / 3;
+}
+
 status answer_text(const tokenizer *tok, const answers *a, int i, buffer *out, error *err) {
     return tokenizer_decode(tok, answer_tokens(a, i), (size_t)a->n_token[i], 0, out, err);
 }

@@ -46,6 +46,9 @@ static inline const float *answer_logprobs(const answers *a, int i) {
 status answers_sample(answers *a, sampler *s, const model *m, const sampling *how, int end_token,
                       void (*done)(void *context, int tokens), void *context, error *err);
 
+/* Floating-point operations of sampling them: a prompt is read once for all its answers. */
+double answers_flops(const answers *a, const model_config *shape);
+
 /* The answer's text, special tokens left out. Appends to out. */
 status answer_text(const tokenizer *tok, const answers *a, int i, buffer *out, error *err);
 

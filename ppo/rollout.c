@@ -56,18 +56,6 @@ static void take_prompt(rollout *r, const rollout_context *x, int b, int i) {
                                              (uint64_t)b * (uint64_t)r->answers.k};
 }
 
-/* A prompt is read once for all its answers; token t of an answer is one state that looks back on t others.
- */
-static double sampling_flops(const rollout *r, const model_config *shape) {
-    double flops = 0;
-    for (int i = 0; i < r->n; i++) {
-        int p = r->n_prompt[i], n = rollout_length(r, i);
-        flops += n * model_flops_per_token(shape, 2.0 * p + n, 1);
-        if (i % r->answers.k == 0) flops += p * model_flops_per_token(shape, p, 1.0 / p);
-    }
-    return flops / 3;
-}
-
 /* Joins prompt and answer as ids, and lays the sampled log-probabilities one behind the other: they are the
  * old ones. */
 static void join(rollout *r) {
@@ -91,7 +79,7 @@ static status sample(rollout *r, const rollout_context *x, random_purpose purpos
     TRY(answers_sample(&r->answers, x->sampler, x->models->policy, &how, x->session->end_token, NULL, NULL,
                        err));
     join(r);
-    r->flops = sampling_flops(r, model_get_config(x->models->policy));
+    r->flops = answers_flops(&r->answers, model_get_config(x->models->policy));
     return STATUS_OK;
 }
 

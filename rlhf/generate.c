@@ -127,8 +127,12 @@ static status write_timing(generation *g, double seconds, error *err) {
     buffer b = {0};
     int64_t tokens = 0;
     for (int i = 0; i < g->answers.n_prompt * g->answers.k; i++) tokens += g->answers.n_token[i];
-    buffer_format(&b, "{\"phase\":\"%s\",\"seconds\":%.6f,\"tokens\":%" PRId64 ",\"tokens_per_s\":%.1f}",
-                  g->job->kind, seconds, tokens, (double)tokens / seconds);
+    double flops = answers_flops(&g->answers, model_get_config(g->model));
+    buffer_format(&b,
+                  "{\"phase\":\"%s\",\"seconds\":%.6f,\"tokens\":%" PRId64
+                  ",\"tokens_per_s\":%.1f,\"share_of_peak\":%.4f}",
+                  g->job->kind, seconds, tokens, (double)tokens / seconds,
+                  flops / seconds / device_peak_flops(g->session.dev));
     status s = run_timing(g->run, &b, err);
     buffer_free(&b);
     return s;
