@@ -11,10 +11,16 @@
 #endif
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* A pass fetches 0, 64, 128 or 256 bytes a step of depth. 256 is a whole row of a panel: the pass streams,
-   ahead of itself and into the first-level cache. Less is a share of the next block, into the second level.
- */
-enum { FETCH_STEPS = 4, STREAM_FETCH = 256, STREAM_AHEAD = 4096 /* bytes */ };
+/* Few rows wait for memory. Each pass over a strip of a panel fetches its share of the next strip into the
+   second-level cache: 0, 64 or 128 bytes a step of depth, 256 together. A single pass needs no strips: it
+   fetches 256 bytes a step ahead of itself, into the first level. */
+enum {
+    STRIP_ROWS = 64,
+    STRIP_DEPTH = 256,
+    FETCH_STEPS = 4,
+    STREAM_FETCH = 256,
+    STREAM_AHEAD = 4096 /* bytes */
+};
 
 /* Vectors of 16 across a tile. AVX-512 holds 6 x 64 sums. AVX2 holds 6 x 16, so it walks a panel in slices,
    wider ones for fewer rows. */
@@ -24,9 +30,10 @@ enum { ACROSS_1 = 4, ACROSS_2 = 4, ACROSS_3 = 4, ACROSS_4 = 4, ACROSS_5 = 4, ACR
 enum { ACROSS_1 = 4, ACROSS_2 = 2, ACROSS_3 = 1, ACROSS_4 = 1, ACROSS_5 = 1, ACROSS_6 = 1, ACROSS_MOST = 4 };
 #endif
 
-/* What a register tile reads and writes: the chain over depth, then prior + chain + bias + add. */
+/* What a register tile reads and writes: the chain over depth (going on from an earlier strip's, [rows][64]),
+   then prior + chain + bias + add. */
 struct tile {
-    const float *a, *b, *prior, *bias, *add;
+    const float *a, *b, *chain, *prior, *bias, *add;
     float *out;
     int64_t ld_a, ld_prior, ld_add, ld_out, depth;
     const char *fetch; /* memory that a later pass reads */
@@ -43,7 +50,8 @@ ALWAYS_INLINE void tile_fetch(const float *p, int64_t ld, const int rows, const 
 /* All but the pointers are constants at each call, so the loops unroll and the sums stay in registers. */
 ALWAYS_INLINE void tile_run(const struct tile *t, const int rows, const int across, const int fetch) {
     v16 sum[TILE_ROWS][ACROSS_MOST];
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < across; j++) sum[r][j] = v_set(0);
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < across; j++) sum[r][j] =
+        t->chain ? v_load(t->chain + r * PANEL + j * LANES) : v_set(0);
     const float *a = t->a, *b = t->b;
     const char *ahead = t->fetch;
     int64_t ld_a = t->ld_a;
@@ -89,41 +97,53 @@ static int slice_columns(int64_t rows) {
     return LANES * across[rows < TILE_ROWS ? rows : TILE_ROWS];
 }
 
-/* How the passes over one block of a panel bring the next block into the second-level cache: together they
-   fetch its 256 bytes a step of depth. The first block of a walk is fetched by its own first pass. */
-struct fetch_plan {
-    int n_pass, own;
-};
+static int64_t tile_count(int64_t rows) { return (rows + TILE_ROWS - 1) / TILE_ROWS; }
 
-static int fetch_step(struct fetch_plan plan, int pass) {
-    int sharing = plan.n_pass - plan.own, turn = pass - plan.own;
-    if (turn < 0) return 3;
-    int step = sharing == 1 ? 3 : sharing < 4 ? 2 : 1, needed = step == 3 ? 1 : step == 2 ? 2 : 4;
-    return turn < needed ? step : 0;
+/* Passes over a panel's memory, or a strip's. */
+static int pass_count(int64_t rows) { return (int)(tile_count(rows) * (PANEL / slice_columns(rows))); }
+
+/* Which kernel (its fetch is 0, or 32 << step bytes) so that all passes together fetch 256 bytes a step. */
+static int fetch_step(int pass, int n_pass) {
+    int step = n_pass == 1 ? 3 : n_pass < 4 ? 2 : 1;
+    return pass < 8 >> step ? step : 0;
 }
 
-/* One block of depth of one panel: `t` holds its first row and column; tiles of nearly equal height. */
-static void run_block(const struct tile *first, int64_t rows, struct fetch_plan plan) {
-    int64_t n_tile = (rows + TILE_ROWS - 1) / TILE_ROWS, height = rows / n_tile, taller = rows % n_tile;
-    int slice = slice_columns(rows), pass = 0;
-    const char *next = (const char *)(first->b + first->depth * PANEL);
+/* One strip or block of one panel: `first` holds its first row and column; tiles of nearly equal height. */
+static void run_strip(const struct tile *first, int64_t rows) {
+    int64_t n_tile = tile_count(rows), height = rows / n_tile, taller = rows % n_tile;
+    int slice = slice_columns(rows), pass = 0, n_pass = pass_count(rows);
+    const char *next = (const char *)(first->b + (n_pass == 1 ? STREAM_AHEAD / 4 : first->depth * PANEL));
     for (int column = 0; column < PANEL; column += slice) {
         struct tile t = *first;
         t.b += column, t.out += column;
+        if (t.chain) t.chain += column;
         if (t.prior) t.prior += column;
         if (t.bias) t.bias += column;
         if (t.add) t.add += column;
         for (int64_t i = 0; i < n_tile; i++, pass++) {
             int64_t r = height + (i < taller);
-            int step = fetch_step(plan, pass), bytes = step == 0 ? 0 : 32 << step;
-            int streams = pass < plan.own || plan.n_pass == 1;
-            t.fetch = streams ? (const char *)first->b + STREAM_AHEAD : next;
-            if (!streams) next += bytes * t.depth;
+            int step = fetch_step(pass, n_pass);
+            t.fetch = next;
+            next += step == 0 ? 0 : t.depth * (32 << step);
             tiles[r][step](&t);
             t.a += r * t.ld_a, t.out += r * t.ld_out;
+            if (t.chain) t.chain += r * PANEL;
             if (t.prior) t.prior += r * t.ld_prior;
             if (t.add) t.add += r * t.ld_add;
         }
+    }
+}
+
+/* One block of depth of one panel. chain: STRIP_ROWS x 64 floats. */
+static void run_block(const struct tile *block, int64_t rows, float *chain) {
+    int64_t strip = rows <= STRIP_ROWS && pass_count(rows) > 1 ? STRIP_DEPTH : block->depth;
+    for (int64_t k = 0; k < block->depth; k += strip) {
+        struct tile t = *block;
+        t.a += k, t.b += k * PANEL, t.depth = min_of(strip, block->depth - k);
+        if (k > 0) t.chain = chain;
+        if (k + strip < block->depth)
+            t.out = chain, t.ld_out = PANEL, t.prior = NULL, t.bias = NULL, t.add = NULL;
+        run_strip(&t, rows);
     }
 }
 
@@ -143,8 +163,8 @@ static void finish_columns(const struct product *p, const float *sum, int64_t ro
 void ISA_NAME(cpu_product_part)(const struct product *p, int64_t first_row, int64_t end_row,
                                 int64_t first_panel, int64_t end_panel) {
     float sum[BLOCK_ROWS * PANEL] __attribute__((aligned(64)));
+    float chain[STRIP_ROWS * PANEL] __attribute__((aligned(64)));
     int64_t rows = end_row - first_row;
-    int n_pass = (int)((rows + TILE_ROWS - 1) / TILE_ROWS) * PANEL / slice_columns(rows);
     for (int64_t panel = first_panel; panel < end_panel; panel++) {
         int64_t column = panel * PANEL, at = first_row * p->ld_out + column;
         int whole = p->cols - column >= PANEL;
@@ -169,7 +189,7 @@ void ISA_NAME(cpu_product_part)(const struct product *p, int64_t first_row, int6
                 if (p->bias) t.bias = p->bias + column;
                 if (p->add) t.add = p->add + first_row * p->ld_add + column, t.ld_add = p->ld_add;
             }
-            run_block(&t, rows, (struct fetch_plan){n_pass, n_pass > 1 && panel == first_panel && k == 0});
+            run_block(&t, rows, chain);
             prior = sum, ld_prior = PANEL;
         }
         if (!whole) finish_columns(p, sum, first_row, column, rows);
