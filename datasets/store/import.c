@@ -187,13 +187,13 @@ static status compare_lease(rankings_import *m, const ranking_line *line, const 
     return error_set(err, STATUS_DATA, "its uuid stands for another labeller, prompt or answers here");
 }
 
-static status make_ranking(const ranking_line *line, const line_facts *f, store_ranking *r) {
-    *r = (store_ranking){
+static store_ranking ranking_of(const ranking_line *line, const line_facts *f) {
+    store_ranking r = {
         .verdict = line->verdict, .n_rank = line->n_rank, .seconds = line->seconds, .note = line->note};
-    memcpy(r->rank, line->rank, sizeof r->rank);
-    memcpy(r->uuid, f->uuid, STORE_UUID);
-    memcpy(r->lease, f->uuid, STORE_UUID);
-    return STATUS_OK;
+    memcpy(r.rank, line->rank, sizeof r.rank);
+    memcpy(r.uuid, f->uuid, STORE_UUID);
+    memcpy(r.lease, f->uuid, STORE_UUID);
+    return r;
 }
 
 /* The ranking under this uuid says the same: it may be a correction, whose uuid is not its lease's. */
@@ -226,7 +226,6 @@ static status import_line(rankings_import *m, const ranking_line *line, error *e
     memcpy(f.shown, line->shown ? line->shown : "123456789", (size_t)line->n_answer);
     store_prompt p = {line->prompt.data, line->prompt.len, line->chat, line->split ? line->split : o->split,
                       f.source};
-    store_ranking r;
     store_outcome outcome;
     int64_t id;
     bool lease_present, ranking_present;
@@ -234,7 +233,7 @@ static status import_line(rankings_import *m, const ranking_line *line, error *e
     TRY(find_line_labeller(m, line, &f, err));
     TRY(add_round_row(m->s, f.round, err));
     TRY(add_prompt_row(m->s, &p, &f.prompt, &f.differs, err));
-    TRY(make_ranking(line, &f, &r));
+    store_ranking r = ranking_of(line, &f);
     TRY(compare_lease(m, line, &f, &lease_present, err));
     TRY(compare_ranking(m, &r, &ranking_present, err));
     m->count->split_differs += f.differs;

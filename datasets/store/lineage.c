@@ -170,10 +170,10 @@ status store_describe_artifact(store *s, int64_t id, buffer *out, error *err) {
 status store_describe_run(store *s, int64_t id, buffer *out, error *err) {
     return describe(s,
                     "SELECT lower(substr(hex(uuid), 1, 12)) || '  ' || kind || iif(round_id IS NULL, '', ', "
-                    "round ' || round_id) ||"
-                    " ', seed ' || seed || ', code ' || code || ', config ' || config || iif(ended_ms IS "
-                    "NULL, ', not finished', '')"
-                    " FROM run WHERE id = ?1",
+                    "round ' || round_id)"
+                    " || ', seed ' || seed || ', code ' || code || ifnull(', config ' || substr(config ->> "
+                    "'$.sha256', 1, 12),"
+                    " ' ' || config) || iif(ended_ms IS NULL, ', not finished', '') FROM run WHERE id = ?1",
                     id, out, err);
 }
 

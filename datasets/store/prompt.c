@@ -1,7 +1,9 @@
 /* Prompts, rounds, labellers and artifacts: the rows that others refer to. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/json.h"
+#include "core/base/path.h"
 #include "datasets/store/chat.h"
 #include "datasets/store/internal.h"
 
@@ -57,9 +59,14 @@ status store_add_prompt(store *s, const store_prompt *p, int64_t *id, bool *diff
 status add_artifact_row(store *s, const hash *sha256, uint64_t bytes, const char *path, int64_t *id,
                         error *err) {
     sql_value key = sql_blob(sha256->byte, HASH_BYTES);
-    TRY(sql_run(
-        s, "INSERT INTO artifact (sha256, bytes, path) VALUES (?1, ?2, ?3) ON CONFLICT (sha256) DO NOTHING",
-        SQL_VALUES(key, sql_int64((int64_t)bytes), sql_string(path)), err));
+    char *absolute = path_absolute(path);
+    if (!absolute) return error_memory(err, "a path");
+    status result = sql_run(s,
+                            "INSERT INTO artifact (sha256, bytes, path) VALUES (?1, ?2, ?3)"
+                            " ON CONFLICT (sha256) DO NOTHING",
+                            SQL_VALUES(key, sql_int64((int64_t)bytes), sql_string(absolute)), err);
+    free(absolute);
+    if (result != STATUS_OK) return result;
     return sql_get(s, id, NULL, "SELECT id FROM artifact WHERE sha256 = ?1", SQL_VALUES(key), err);
 }
 
