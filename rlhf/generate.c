@@ -181,15 +181,28 @@ status generate_into(const struct config *c, const generate_job *job, logger *lo
 
 /* ---- the command ---- */
 
-static const char USAGE[] = "usage: rlhf generate CONFIG | --model DIR --prompts FILE --out RUN  [--set "
-                            "section.key=value]... [--resume]\n"
-                            "  Answers prompts, generate.samples times each, into a run directory. Keys: "
-                            "generate.*, data.*, seed, threads.";
+static const char USAGE[] =
+    "usage: rlhf generate CONFIG | --model DIR --prompts FILE --out RUN  [--round N]\n"
+    "                     [--set section.key=value]... [--resume]\n"
+    "  Answers prompts, generate.samples times each, into a run directory. Keys: generate.*, data.*, seed, "
+    "threads.\n"
+    "  --round N   of the rounds of ranking, for `rlhf label tasks`; each round draws anew (0: of none)";
 
 enum { SETTINGS_MAX = 64 };
 
-/* --model, --prompts and --out are settings by other names; the rest goes to config_load as it is. */
-static status expand(int argc, char **argv, char **out, int *n, char (*room)[4200], error *err) {
+static status read_round(const char *text, int *round, error *err) {
+    char *end = NULL;
+    long n = text ? strtol(text, &end, 10) : 0;
+    if (!text || !*text || *end || n < 1 || n > 1000000000)
+        return error_set(err, STATUS_USAGE, "generate: --round is \"%s\", must be a whole number from 1\n%s",
+                         text ? text : "", USAGE);
+    *round = (int)n;
+    return STATUS_OK;
+}
+
+/* --model, --prompts and --out are settings by other names, --round is taken out; the rest goes to
+   config_load as it is. */
+static status expand(int argc, char **argv, char **out, int *n, char (*room)[4200], int *round, error *err) {
     static const char *const option[] = {"--model", "--prompts", "--out"};
     static const char *const key[] = {"generate.model", "generate.prompts", "run"};
     int used = 0;
@@ -198,6 +211,11 @@ static status expand(int argc, char **argv, char **out, int *n, char (*room)[420
         int which = -1;
         for (int k = 0; k < 3; k++)
             if (strcmp(argv[i], option[k]) == 0) which = k;
+        if (strcmp(argv[i], "--round") == 0) {
+            TRY(read_round(i + 1 < argc ? argv[i + 1] : NULL, round, err));
+            i++;
+            continue;
+        }
         if (which < 0) {
             out[(*n)++] = argv[i];
             continue;
@@ -216,13 +234,14 @@ status generate_command(int argc, char **argv, error *err) {
     char *expanded[3 * SETTINGS_MAX], room[3][4200];
     struct config_options command = {0};
     struct config config = {0};
-    int n;
+    int n, round = 0;
     if (argc > SETTINGS_MAX) return error_set(err, STATUS_USAGE, "generate: too many arguments\n%s", USAGE);
-    TRY(expand(argc, argv, expanded, &n, room, err));
+    TRY(expand(argc, argv, expanded, &n, room, &round, err));
     status s = config_load(n, expanded, CONFIG_OF_GENERATE, needed, &command, &config, err);
     if (s == STATUS_OK && !command.help) {
         generate_job job = generate_job_of(&config);
         job.resume = command.resume;
+        job.round = round;
         s = generate_into(&config, &job, NULL, err);
     }
     config_free(&command, &config);
