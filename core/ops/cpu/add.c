@@ -35,14 +35,18 @@ static void add_dropout_row(const struct op_add *o, int r) {
     }
 }
 
-void ISA_NAME(cpu_add)(device *dev, const struct op_add *o) {
+static void add_rows(const struct op_add *o) {
     int rows = o->b.rows, cols = o->b.cols;
-    int n_thread = threads_for(dev, (int64_t)rows * cols * (o->dropout > 0 ? DROPOUT_WORK : 2));
-    THREADS_FOR(n_thread, int, r, rows, 1) {
+#pragma omp for schedule(static) nowait
+    for (int r = 0; r < rows; r++) {
         if (o->dropout > 0)
             add_dropout_row(o, r);
         else
             add_row(o->out.data + r * o->out.ld, o->a.data ? o->a.data + r * o->a.ld : NULL,
                     o->b.data + r * o->b.ld, cols);
     }
+}
+
+void ISA_NAME(cpu_add)(device *dev, const struct op_add *o) {
+    ON_THREADS(threads_for(dev, mat_elements(o->b) * (o->dropout > 0 ? DROPOUT_WORK : 2)), add_rows(o));
 }

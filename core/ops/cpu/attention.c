@@ -57,26 +57,25 @@ static void pack_pages(const struct op_attention *o, int i, int kv_head, float *
     }
 }
 
+static void packed_units(const struct op_attention *o, int64_t *next) {
+    int64_t n_head = o->shape.n_kv_head, n_unit = (o->start.n - 1) * n_head;
+    float *pages = o->scratch.data + omp_get_thread_num() * forward_floats(o->max_len, o->shape.head_dim);
+    for (int64_t unit; (unit = take_unit(next)) < n_unit;) {
+        int i = (int)(unit / n_head), kv_head = (int)(unit % n_head);
+        struct attention_queries s = packed_queries(o, i, kv_head, pages);
+        pack_pages(o, i, kv_head, pages);
+        int n_tile = ISA_NAME(attention_tiles)(&s);
+        for (int t = 0; t < n_tile; t++) ISA_NAME(attention_run)(&s, t, 1);
+    }
+}
+
 void ISA_NAME(cpu_attention)(device *dev, const struct op_attention *o) {
-    int n_sequence = (int)o->start.n - 1, n_head = o->shape.n_kv_head;
-    int64_t work = 0, per_thread = forward_floats(o->max_len, o->shape.head_dim);
-    for (int i = 0; i < n_sequence; i++) {
+    int64_t work = 0, next = 0;
+    for (int i = 0; i + 1 < o->start.n; i++) {
         struct attention_queries s = packed_queries(o, i, 0, NULL);
-        work += sequence_work(&s, n_head);
+        work += sequence_work(&s, o->shape.n_kv_head);
     }
-    int n_thread = threads_for(dev, work);
-#pragma omp parallel num_threads(n_thread)
-    {
-        flush_denormals();
-        float *pages = o->scratch.data + omp_get_thread_num() * per_thread;
-#pragma omp for schedule(dynamic)
-        for (int unit = 0; unit < n_sequence * n_head; unit++) {
-            struct attention_queries s = packed_queries(o, unit / n_head, unit % n_head, pages);
-            pack_pages(o, unit / n_head, unit % n_head, pages);
-            int n_tile = ISA_NAME(attention_tiles)(&s);
-            for (int t = 0; t < n_tile; t++) ISA_NAME(attention_run)(&s, t, 1);
-        }
-    }
+    ON_THREADS(threads_for(dev, work), packed_units(o, &next));
 }
 
 /* ---- over pages ---- */
@@ -110,30 +109,27 @@ static int walks_of(const struct attention_queries *s, int n_kv_head, int walks_
     return (n_tile + length - 1) / length;
 }
 
+static void paged_walks(const struct op_attention_paged *o, int wanted, int64_t n_walk, int64_t *next) {
+    int i = 0, n_head = o->shape.n_kv_head;
+    int64_t first = 0; /* walk of sequence i */
+    for (int64_t walk; (walk = take_unit(next)) < n_walk;) {
+        struct attention_queries s = paged_queries(o, i);
+        for (int n; walk - first >= (n = walks_of(&s, n_head, wanted)); first += n) s = paged_queries(o, ++i);
+        int length = walk_length(&s, n_head, wanted), tile = (int)(walk - first) * length;
+        int n_tile = ISA_NAME(attention_tiles)(&s) * n_head;
+        ISA_NAME(attention_run)(&s, tile, (int)min_of(length, n_tile - tile));
+    }
+}
+
 void ISA_NAME(cpu_attention_paged)(device *dev, const struct op_attention_paged *o) {
-    int n_sequence = (int)o->start.n - 1, n_head = o->shape.n_kv_head;
+    int n_sequence = (int)o->start.n - 1;
     /* Walks of a sequence: enough for all threads where sequences are few. */
     int wanted = n_sequence > 0 ? (4 * (dev->n_thread - 1) + n_sequence) / n_sequence : 1;
-    int64_t work = 0, n_walk = 0;
+    int64_t work = 0, n_walk = 0, next = 0;
     for (int i = 0; i < n_sequence; i++) {
         struct attention_queries s = paged_queries(o, i);
-        work += sequence_work(&s, n_head);
-        n_walk += walks_of(&s, n_head, wanted);
+        work += sequence_work(&s, o->shape.n_kv_head);
+        n_walk += walks_of(&s, o->shape.n_kv_head, wanted);
     }
-    int n_thread = threads_for(dev, work);
-#pragma omp parallel num_threads(n_thread)
-    {
-        flush_denormals();
-        int i = 0;
-        int64_t first = 0; /* walk of sequence i */
-#pragma omp for schedule(monotonic : dynamic)
-        for (int64_t walk = 0; walk < n_walk; walk++) {
-            struct attention_queries s = paged_queries(o, i);
-            for (int n; walk - first >= (n = walks_of(&s, n_head, wanted)); first += n)
-                s = paged_queries(o, ++i);
-            int length = walk_length(&s, n_head, wanted), tile = (int)(walk - first) * length;
-            int n_tile = ISA_NAME(attention_tiles)(&s) * n_head;
-            ISA_NAME(attention_run)(&s, tile, (int)min_of(length, n_tile - tile));
-        }
-    }
+    ON_THREADS(threads_for(dev, work), paged_walks(o, wanted, n_walk, &next));
 }

@@ -176,20 +176,19 @@ static void key_head(const struct op_attention_dx *o, int sequence, int head, fl
     copy_scaled(&u, dqkv + v, o->dqkv.ld, u.dv, d, 1);
 }
 
+static void key_heads(const struct op_attention_dx *o, int64_t *next) {
+    int64_t n_head = o->shape.n_kv_head, n_unit = (o->start.n - 1) * n_head;
+    float *scratch =
+        o->scratch.data + omp_get_thread_num() * ISA_NAME(attention_dx_floats)(o->max_len, o->shape.head_dim);
+    for (int64_t unit; (unit = take_unit(next)) < n_unit;)
+        key_head(o, (int)(unit / n_head), (int)(unit % n_head), scratch);
+}
+
 void ISA_NAME(cpu_attention_dx)(device *dev, const struct op_attention_dx *o) {
-    int n_sequence = (int)o->start.n - 1, n_head = o->shape.n_kv_head, d = o->shape.head_dim;
-    int64_t work = 0, per_thread = ISA_NAME(attention_dx_floats)(o->max_len, d);
-    for (int i = 0; i < n_sequence; i++) {
+    int64_t work = 0, next = 0;
+    for (int i = 0; i + 1 < o->start.n; i++) {
         int64_t n = o->start.data[i + 1] - o->start.data[i];
-        work += n * n * o->shape.n_head * d / LANES * 3;
+        work += n * n * o->shape.n_head * o->shape.head_dim / LANES * 3;
     }
-    int n_thread = threads_for(dev, work);
-#pragma omp parallel num_threads(n_thread)
-    {
-        flush_denormals();
-        float *scratch = o->scratch.data + omp_get_thread_num() * per_thread;
-#pragma omp for schedule(dynamic)
-        for (int unit = 0; unit < n_sequence * n_head; unit++)
-            key_head(o, unit / n_head, unit % n_head, scratch);
-    }
+    ON_THREADS(threads_for(dev, work), key_heads(o, &next));
 }

@@ -32,18 +32,22 @@ static inline v16 gelu_slope(v16 x) {
     return v_fma(v_mul(v_mul(x, s), v_sub(one, s)), du, s);
 }
 
-void ISA_NAME(cpu_gelu)(device *dev, const struct op_gelu *o) {
-    int n_thread = threads_for(dev, (int64_t)o->x.rows * o->x.cols * EXP_WORK);
-    THREADS_FOR(n_thread, int, r, o->x.rows, 1) {
+static void gelu_rows(const struct op_gelu *o) {
+#pragma omp for schedule(static) nowait
+    for (int r = 0; r < o->x.rows; r++) {
         const float *x = o->x.data + r * o->x.ld;
         float *y = o->y.data + r * o->y.ld;
         FOR_LANES(o->x.cols, i, k) v_store_n(y + i, gelu(v_load_n(x + i, k)), k);
     }
 }
 
-void ISA_NAME(cpu_gelu_dx)(device *dev, const struct op_gelu_dx *o) {
-    int n_thread = threads_for(dev, (int64_t)o->x.rows * o->x.cols * EXP_WORK);
-    THREADS_FOR(n_thread, int, r, o->x.rows, 1) {
+void ISA_NAME(cpu_gelu)(device *dev, const struct op_gelu *o) {
+    ON_THREADS(threads_for(dev, mat_elements(o->x) * EXP_WORK), gelu_rows(o));
+}
+
+static void gelu_dx_rows(const struct op_gelu_dx *o) {
+#pragma omp for schedule(static) nowait
+    for (int r = 0; r < o->x.rows; r++) {
         const float *x = o->x.data + r * o->x.ld, *dy = o->dy.data + r * o->dy.ld;
         float *dx = o->dx.data + r * o->dx.ld;
         FOR_LANES(o->x.cols, i, k)
@@ -51,10 +55,14 @@ void ISA_NAME(cpu_gelu_dx)(device *dev, const struct op_gelu_dx *o) {
     }
 }
 
-void ISA_NAME(cpu_glu)(device *dev, const struct op_glu *o) {
+void ISA_NAME(cpu_gelu_dx)(device *dev, const struct op_gelu_dx *o) {
+    ON_THREADS(threads_for(dev, mat_elements(o->x) * EXP_WORK), gelu_dx_rows(o));
+}
+
+static void glu_rows(const struct op_glu *o) {
     int f = o->y.cols;
-    int n_thread = threads_for(dev, (int64_t)o->y.rows * f * EXP_WORK);
-    THREADS_FOR(n_thread, int, r, o->y.rows, 1) {
+#pragma omp for schedule(static) nowait
+    for (int r = 0; r < o->y.rows; r++) {
         const float *gate = o->x.data + r * o->x.ld, *up = gate + f;
         float *y = o->y.data + r * o->y.ld;
         FOR_LANES(f, i, k) {
@@ -64,11 +72,15 @@ void ISA_NAME(cpu_glu)(device *dev, const struct op_glu *o) {
     }
 }
 
+void ISA_NAME(cpu_glu)(device *dev, const struct op_glu *o) {
+    ON_THREADS(threads_for(dev, mat_elements(o->y) * EXP_WORK), glu_rows(o));
+}
+
 /* With s = sigmoid(gate):  dup = dy gate s,  dgate = dy up s (1 + gate (1 - s)). */
-void ISA_NAME(cpu_glu_dx)(device *dev, const struct op_glu_dx *o) {
+static void glu_dx_rows(const struct op_glu_dx *o) {
     int f = o->dy.cols;
-    int n_thread = threads_for(dev, (int64_t)o->dy.rows * f * EXP_WORK);
-    THREADS_FOR(n_thread, int, r, o->dy.rows, 1) {
+#pragma omp for schedule(static) nowait
+    for (int r = 0; r < o->dy.rows; r++) {
         const float *gate = o->x.data + r * o->x.ld, *up = gate + f, *dy = o->dy.data + r * o->dy.ld;
         float *dgate = o->dx.data + r * o->dx.ld, *dup = dgate + f;
         FOR_LANES(f, i, k) {
@@ -79,4 +91,8 @@ void ISA_NAME(cpu_glu_dx)(device *dev, const struct op_glu_dx *o) {
             v_store_n(dup + i, v_mul(d, v_mul(g, s)), k);
         }
     }
+}
+
+void ISA_NAME(cpu_glu_dx)(device *dev, const struct op_glu_dx *o) {
+    ON_THREADS(threads_for(dev, mat_elements(o->dy) * EXP_WORK), glu_dx_rows(o));
 }

@@ -31,8 +31,13 @@ static void write_head(const struct op_kv_write *o, int s, int head) {
     }
 }
 
+static void write_heads(const struct op_kv_write *o) {
+    int n_head = o->shape.n_kv_head, n = ((int)o->start.n - 1) * n_head;
+#pragma omp for schedule(static) nowait
+    for (int i = 0; i < n; i++) write_head(o, i / n_head, i % n_head);
+}
+
 void ISA_NAME(cpu_kv_write)(device *dev, const struct op_kv_write *o) {
-    int n_sequence = (int)o->start.n - 1, n_head = o->shape.n_kv_head;
-    int n_thread = threads_for(dev, (int64_t)o->qkv.rows * n_head * o->shape.head_dim * 4);
-    THREADS_FOR(n_thread, int, i, n_sequence *n_head, 1) write_head(o, i / n_head, i % n_head);
+    int64_t work = (int64_t)o->qkv.rows * o->shape.n_kv_head * o->shape.head_dim * 4;
+    ON_THREADS(threads_for(dev, work), write_heads(o));
 }

@@ -21,10 +21,10 @@ static float row_variance(const float *x, float mean, int d) {
     return v_sum(sum) / (float)d;
 }
 
-void ISA_NAME(cpu_norm)(device *dev, const struct op_norm *o) {
+static void norm_rows(const struct op_norm *o) {
     int d = o->x.cols, layer = o->kind == NORM_LAYER;
-    int n_thread = threads_for(dev, (int64_t)o->x.rows * d * 2);
-    THREADS_FOR(n_thread, int, r, o->x.rows, 1) {
+#pragma omp for schedule(static) nowait
+    for (int r = 0; r < o->x.rows; r++) {
         const float *x = o->x.data + r * o->x.ld;
         float *y = o->y.data + r * o->y.ld;
         float mean = layer ? row_mean(x, d) : 0;
@@ -38,6 +38,10 @@ void ISA_NAME(cpu_norm)(device *dev, const struct op_norm *o) {
             v_store_n(y + i, scaled, k);
         }
     }
+}
+
+void ISA_NAME(cpu_norm)(device *dev, const struct op_norm *o) {
+    ON_THREADS(threads_for(dev, mat_elements(o->x) * 2), norm_rows(o));
 }
 
 /* With u = (x - mean) rstd and g = dy gain:  dx += rstd (g - mean(g) - u mean(g u)); rms: without mean(g). */
@@ -80,15 +84,24 @@ static void norm_dgain_block(const struct op_norm_dx *o, int row, int end, int f
     for (int i = 0; o->dbias.data && i < n; i++) o->dbias.data[first + i] += dbias[i];
 }
 
+static void norm_dx_rows(const struct op_norm_dx *o) {
+#pragma omp for schedule(static) nowait
+    for (int r = 0; r < o->x.rows; r++) norm_dx_row(o, r);
+}
+
+static void norm_dgain_strips(const struct op_norm_dx *o, int width) {
+    int d = o->x.cols, rows = o->x.rows;
+#pragma omp for schedule(static) nowait
+    for (int first = 0; first < d; first += width)
+        for (int row = 0; row < rows; row += ROW_BLOCK)
+            norm_dgain_block(o, row, (int)min_of(row + ROW_BLOCK, rows), first,
+                             (int)min_of(width, d - first));
+}
+
 void ISA_NAME(cpu_norm_dx)(device *dev, const struct op_norm_dx *o) {
-    int rows = o->x.rows, d = o->x.cols;
-    int n_thread = threads_for(dev, (int64_t)rows * d * 4);
-    THREADS_FOR(n_thread, int, r, rows, 1) norm_dx_row(o, r);
+    int n_thread = threads_for(dev, mat_elements(o->x) * 4);
+    ON_THREADS(n_thread, norm_dx_rows(o));
     if (!o->dgain.data && !o->dbias.data) return;
-    int width = threads_columns(n_thread, d);
-    if (width > STRIP) width = STRIP;
-    THREADS_FOR(n_thread, int, first, d, width)
-    for (int row = 0; row < rows; row += ROW_BLOCK)
-        norm_dgain_block(o, row, row + ROW_BLOCK < rows ? row + ROW_BLOCK : rows, first,
-                         d - first < width ? d - first : width);
+    int width = (int)min_of(STRIP, threads_columns(n_thread, o->x.cols));
+    ON_THREADS(n_thread, norm_dgain_strips(o, width));
 }

@@ -13,11 +13,11 @@ static void rotate(float *a, float *b, const float *cosine, const float *sine, i
     }
 }
 
-void ISA_NAME(cpu_rope)(device *dev, const struct op_rope *o) {
+static void rope_rows(const struct op_rope *o) {
     int half = o->head_dim / 2;
     v16 sign = v_set(o->inverse ? -1.0f : 1.0f);
-    int n_thread = threads_for(dev, (int64_t)o->x.rows * o->n_rotated * o->head_dim * 2);
-    THREADS_FOR(n_thread, int, r, o->x.rows, 1) {
+#pragma omp for schedule(static) nowait
+    for (int r = 0; r < o->x.rows; r++) {
         const float *cosine = o->cosine.data + o->position.data[r] * o->cosine.ld;
         const float *sine = o->sine.data + o->position.data[r] * o->sine.ld;
         for (int h = 0; h < o->n_rotated; h++) {
@@ -25,4 +25,8 @@ void ISA_NAME(cpu_rope)(device *dev, const struct op_rope *o) {
             rotate(x, x + half, cosine, sine, half, sign);
         }
     }
+}
+
+void ISA_NAME(cpu_rope)(device *dev, const struct op_rope *o) {
+    ON_THREADS(threads_for(dev, (int64_t)o->x.rows * o->n_rotated * o->head_dim * 2), rope_rows(o));
 }

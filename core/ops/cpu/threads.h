@@ -14,10 +14,31 @@ static inline int threads_for(const device *dev, int64_t work) {
     return work < THREADS_MIN_WORK ? 1 : dev->n_thread;
 }
 
-/* for (type i = 0; i < n; i += step), the iterations split among n_thread threads. */
-#define THREADS_FOR(n_thread, type, i, n, step)                                                              \
-    _Pragma("omp parallel num_threads(n_thread)") for (int begin = (flush_denormals(), 1); begin; begin = 0) \
-        _Pragma("omp for schedule(static)") for (type i = 0; i < (n); i += (step))
+/* Every thread makes the call, whose loops share their iterations by `omp for nowait` or by take_unit. One
+   thread alone stays outside OpenMP, where entering a region costs half a microsecond and an allocation. */
+#define ON_THREADS(n_thread, call)                                                                           \
+    do {                                                                                                     \
+        int team = (n_thread);                                                                               \
+        if (team == 1) {                                                                                     \
+            call;                                                                                            \
+        } else {                                                                                             \
+            _Pragma("omp parallel num_threads(team)") {                                                      \
+                flush_denormals();                                                                           \
+                call;                                                                                        \
+            }                                                                                                \
+        }                                                                                                    \
+    } while (0)
+
+/* The next unit of uneven work, which no other thread gets: next starts at 0 and is shared. */
+static inline int64_t take_unit(int64_t *next) {
+    int64_t unit;
+#pragma omp atomic capture
+    unit = (*next)++;
+    return unit;
+}
+
+/* Elements of a matrix, for threads_for. */
+static inline int64_t mat_elements(mat m) { return (int64_t)m.rows * m.cols; }
 
 /* Columns for each of n_thread threads where every thread walks all rows: whole cache lines. */
 static inline int threads_columns(int n_thread, int cols) {

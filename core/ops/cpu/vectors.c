@@ -7,7 +7,7 @@
 
 enum { CHUNK = 4096 };
 
-static int chunk_length(int64_t n, int64_t first) { return n - first < CHUNK ? (int)(n - first) : CHUNK; }
+static int chunk_length(int64_t n, int64_t first) { return (int)min_of(CHUNK, n - first); }
 
 /* AdamW's scalars: p = keep p - rate m / (root sqrt(v) + eps). */
 struct adamw_factors {
@@ -42,20 +42,23 @@ static void adamw_chunk(const struct op_adamw *o, struct adamw_factors f, int64_
     }
 }
 
-void ISA_NAME(cpu_adamw)(device *dev, const struct op_adamw *o) {
-    int64_t n = o->p.n;
-    int n_thread = threads_for(dev, n * 7);
+static void adamw_chunks(const struct op_adamw *o) {
     struct adamw_factors f = adamw_factors(o);
-    THREADS_FOR(n_thread, int64_t, first, n, CHUNK) adamw_chunk(o, f, first, chunk_length(n, first));
+#pragma omp for schedule(static) nowait
+    for (int64_t first = 0; first < o->p.n; first += CHUNK)
+        adamw_chunk(o, f, first, chunk_length(o->p.n, first));
 }
 
-void ISA_NAME(cpu_sumsq)(device *dev, const struct op_sumsq *o) {
-    int64_t n = o->x.n;
-    int n_thread = threads_for(dev, n);
-    THREADS_FOR(n_thread, int64_t, first, n, SUMSQ_CHUNK) {
+void ISA_NAME(cpu_adamw)(device *dev, const struct op_adamw *o) {
+    ON_THREADS(threads_for(dev, o->p.n * 7), adamw_chunks(o));
+}
+
+static void sumsq_chunks(const struct op_sumsq *o) {
+#pragma omp for schedule(static) nowait
+    for (int64_t first = 0; first < o->x.n; first += SUMSQ_CHUNK) {
         const float *x = o->x.data + first;
         v16 sum = v_set(0);
-        FOR_LANES(n - first < SUMSQ_CHUNK ? n - first : SUMSQ_CHUNK, i, k) {
+        FOR_LANES(min_of(SUMSQ_CHUNK, o->x.n - first), i, k) {
             v16 value = v_load_n(x + i, k);
             sum = v_fma(value, value, sum);
         }
@@ -63,40 +66,53 @@ void ISA_NAME(cpu_sumsq)(device *dev, const struct op_sumsq *o) {
     }
 }
 
-void ISA_NAME(cpu_axpby)(device *dev, const struct op_axpby *o) {
-    int64_t n = o->y.n;
-    int n_thread = threads_for(dev, n * 3);
+void ISA_NAME(cpu_sumsq)(device *dev, const struct op_sumsq *o) {
+    ON_THREADS(threads_for(dev, o->x.n), sumsq_chunks(o));
+}
+
+static void axpby_chunks(const struct op_axpby *o) {
     v16 a = v_set(o->a), b = v_set(o->b);
-    THREADS_FOR(n_thread, int64_t, first, n, CHUNK) {
+#pragma omp for schedule(static) nowait
+    for (int64_t first = 0; first < o->y.n; first += CHUNK) {
         const float *x = o->x.data + first;
         float *y = o->y.data + first;
-        FOR_LANES(chunk_length(n, first), i, k) {
+        FOR_LANES(chunk_length(o->y.n, first), i, k) {
             v16 ax = v_mul(a, v_load_n(x + i, k));
             v_store_n(y + i, o->b == 0 ? ax : v_fma(b, v_load_n(y + i, k), ax), k);
         }
     }
 }
 
-void ISA_NAME(cpu_lerp)(device *dev, const struct op_lerp *o) {
-    int64_t n = o->y.n;
-    int n_thread = threads_for(dev, n * 3);
+void ISA_NAME(cpu_axpby)(device *dev, const struct op_axpby *o) {
+    ON_THREADS(threads_for(dev, o->y.n * 3), axpby_chunks(o));
+}
+
+static void lerp_chunks(const struct op_lerp *o) {
     v16 t = v_set(o->t);
-    THREADS_FOR(n_thread, int64_t, first, n, CHUNK) {
+#pragma omp for schedule(static) nowait
+    for (int64_t first = 0; first < o->y.n; first += CHUNK) {
         const float *x = o->x.data + first;
         float *y = o->y.data + first;
-        FOR_LANES(chunk_length(n, first), i, k) {
+        FOR_LANES(chunk_length(o->y.n, first), i, k) {
             v16 old = v_load_n(y + i, k);
             v_store_n(y + i, v_fma(t, v_sub(v_load_n(x + i, k), old), old), k);
         }
     }
 }
 
-void ISA_NAME(cpu_fill)(device *dev, const struct op_fill *o) {
-    int64_t n = o->y.n;
-    int n_thread = threads_for(dev, n);
+void ISA_NAME(cpu_lerp)(device *dev, const struct op_lerp *o) {
+    ON_THREADS(threads_for(dev, o->y.n * 3), lerp_chunks(o));
+}
+
+static void fill_chunks(const struct op_fill *o) {
     v16 value = v_set(o->value);
-    THREADS_FOR(n_thread, int64_t, first, n, CHUNK) {
+#pragma omp for schedule(static) nowait
+    for (int64_t first = 0; first < o->y.n; first += CHUNK) {
         float *y = o->y.data + first;
-        FOR_LANES(chunk_length(n, first), i, k) v_store_n(y + i, value, k);
+        FOR_LANES(chunk_length(o->y.n, first), i, k) v_store_n(y + i, value, k);
     }
+}
+
+void ISA_NAME(cpu_fill)(device *dev, const struct op_fill *o) {
+    ON_THREADS(threads_for(dev, o->y.n), fill_chunks(o));
 }
