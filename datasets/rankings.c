@@ -68,7 +68,7 @@ static status add_answers(loader *l, const ranking_line *line, const char *place
         if (n > out->longest) out->longest = n;
     }
     r->start[line->n_answer] = (int64_t)out->token.len;
-    if (!ids && json_object_get(line->root, "tokens")) out->n_encoded += line->n_answer;
+    if (!ids && json_is_array(json_object_get(line->root, "tokens"))) out->n_encoded += line->n_answer;
     return STATUS_OK;
 }
 
