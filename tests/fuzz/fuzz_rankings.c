@@ -1,4 +1,5 @@
-/* Any bytes as a line of rankings, linked with store: refused with its place, or a ranking that keeps every promise. */
+/* Any bytes as a line of rankings, linked with store: refused with its place, or a ranking that keeps every
+   promise. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
