@@ -46,7 +46,7 @@ __attribute__((target("avx2,fma"))) static float fma_256(void) {
 static uint64_t read_words(const uint64_t *p, size_t n) {
     uint64_t a = 0, b = 0, c = 0, d = 0;
     for (size_t i = 0; i + 32 <= n; i += 32) {
-        for (size_t line = 0; line < 32; line += 8) __builtin_prefetch(p + i + line + 512);
+        for (size_t line = 0; line < 32; line += 8) __builtin_prefetch(p + i + line + 512, 0, 2);
         a += p[i], b += p[i + 8], c += p[i + 16], d += p[i + 24];
     }
     return a + b + c + d;

@@ -208,10 +208,9 @@ void ISA_NAME(cpu_product)(const device *dev, const struct product *p) {
 #pragma omp parallel for num_threads(n_thread) schedule(dynamic) if (n_thread > 1)
     for (int64_t i = 0; i < n_block * n_group; i++) {
         flush_denormals();
-        int64_t row = i / n_group * height, panel = i % n_group * width;
-        if (row >= p->rows) continue;
-        ISA_NAME(cpu_product_part)
-        (p, row, min_of(row + height, p->rows), panel, min_of(panel + width, n_panel));
+        int64_t row = i / n_group * height, end_row = min_of(row + height, p->rows);
+        int64_t panel = i % n_group * width, end_panel = min_of(panel + width, n_panel);
+        if (row < end_row) ISA_NAME(cpu_product_part)(p, row, end_row, panel, end_panel);
     }
 }
 

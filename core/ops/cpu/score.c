@@ -11,8 +11,9 @@ void ISA_NAME(cpu_score)(device *dev, const struct op_score *o) {
         flush_denormals();
         const float *row = hidden.data + r * hidden.ld;
         v16 sum = v_set(0);
-        FOR_LANES(hidden.cols, i, n)
-        sum = v_fma(v_load_n(row + i, (int)n), v_load_n(o->w.data + i, (int)n), sum);
+        FOR_LANES(hidden.cols, i, n) {
+            sum = v_fma(v_load_n(row + i, (int)n), v_load_n(o->w.data + i, (int)n), sum);
+        }
         o->score.data[r] = v_sum(sum) + bias;
     }
 }
@@ -22,9 +23,10 @@ static void add_dw_columns(const struct op_score_dx *o, int64_t column, int n) {
     float *dw = o->dw.data + column;
     for (int64_t first = 0; first < o->hidden.rows; first += ROW_BLOCK) {
         v16 sum = v_set(0);
-        for (int64_t r = first; r < min_of(first + ROW_BLOCK, o->hidden.rows); r++)
-            sum =
-                v_fma(v_set(o->dscore.data[r]), v_load_n(o->hidden.data + r * o->hidden.ld + column, n), sum);
+        for (int64_t r = first; r < min_of(first + ROW_BLOCK, o->hidden.rows); r++) {
+            const float *hidden = o->hidden.data + r * o->hidden.ld + column;
+            sum = v_fma(v_set(o->dscore.data[r]), v_load_n(hidden, n), sum);
+        }
         v_store_n(dw, v_add(v_load_n(dw, n), sum), n);
     }
 }
@@ -47,9 +49,10 @@ void ISA_NAME(cpu_score_dx)(device *dev, const struct op_score_dx *o) {
         for (int r = 0; r < (o->dhidden.data ? rows : 0); r++) {
             float *dhidden = o->dhidden.data + r * o->dhidden.ld;
             v16 d = v_set(o->dscore.data[r]);
-            FOR_LANES(cols, i, n)
-            v_store_n(dhidden + i, v_fma(d, v_load_n(o->w.data + i, (int)n), v_load_n(dhidden + i, (int)n)),
-                      (int)n);
+            FOR_LANES(cols, i, n) {
+                v16 w = v_load_n(o->w.data + i, (int)n);
+                v_store_n(dhidden + i, v_fma(d, w, v_load_n(dhidden + i, (int)n)), (int)n);
+            }
         }
 #pragma omp for
         for (int c = 0; c < (o->dw.data ? cols : 0); c += LANES)
