@@ -213,8 +213,9 @@ static void denormals_case(harness *h) {
     harness_read(h, "y", y);
     op(h->dev, linear_dx, .dx = dx, .dy = dy, .w = w);
     harness_read(h, "dx", dx);
-    op(h->dev, linear_dw, .dw = w.w, .dy = dy, .x = x, .scratch = scratch);
-    harness_read(h, "dw", w.w);
+    mat dw = harness_mat_scaled(h, N, K, 0);
+    op(h->dev, linear_dw, .dw = dw, .dy = dy, .x = x, .scratch = scratch);
+    harness_read(h, "dw", dw);
 }
 OP_TEST(denormals, 2)
 

@@ -6,27 +6,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xmmintrin.h>
 
 #include <cmocka.h>
 
 /* ---- backends ---- */
 
-enum { MAX_BACKEND = 16, POOL_BYTES = 20 << 20, N_NORMAL = 1 << 20 };
+enum { MAX_BACKEND = 16, N_NORMAL = 1 << 20 };
 
 struct backends {
     device *dev[MAX_BACKEND];
     int n;
     float normal[N_NORMAL]; /* drawn once: operands are pieces of it */
 };
-
-static void add_backend(backends *b, device *dev) {
-    /* Large memory is touched by all threads: they are born here, outside of any op, with whatever mode of
-       arithmetic the host has. */
-    void *memory;
-    error err;
-    if (dev->ops->allocate(dev, POOL_BYTES, &memory, &err) == STATUS_OK) dev->ops->release(dev, memory);
-    b->dev[b->n++] = dev;
-}
 
 static void add_instruction_set(backends *b, const char *isa) {
     static const int threads[] = {1, 8, 2, 3};
@@ -35,7 +27,7 @@ static void add_instruction_set(backends *b, const char *isa) {
         device *dev;
         error err;
         if (device_open_cpu(threads[i], &dev, &err) == STATUS_OK) {
-            add_backend(b, dev);
+            b->dev[b->n++] = dev;
         } else {
             print_message("skipped: %s (%s)\n", isa, err.message);
             break;
@@ -57,7 +49,7 @@ int harness_setup(void **state) {
             print_error("%s\n", err.message);
             return -1;
         }
-        add_backend(b, dev);
+        b->dev[b->n++] = dev;
     }
     *state = b;
     return 0;
@@ -145,6 +137,13 @@ static void compare_runs(harness *h, const harness *first) {
     }
 }
 
+/* Puts the threads of the pool into the mode in which the host computes, with denormals, so that each op must
+   flush them by itself. */
+static void reset_arithmetic(int n_thread) {
+#pragma omp parallel num_threads(n_thread)
+    _mm_setcsr(_mm_getcsr() & ~0x8040u);
+}
+
 void harness_everywhere(void **state, const char *name, op_case *run, int n_seed) {
     backends *b = *state;
     for (int seed = 0; seed < n_seed; seed++) {
@@ -152,6 +151,7 @@ void harness_everywhere(void **state, const char *name, op_case *run, int n_seed
         for (int i = 0; i < b->n; i++) {
             harness h = {
                 .name = name, .backends = b, .dev = b->dev[i], .seed = (uint64_t)seed, .first = i == 0};
+            reset_arithmetic(h.dev->n_thread);
             run(&h);
             end_run(&h);
             if (i == 0) {

@@ -14,7 +14,7 @@ typedef struct far_allocation {
 
 typedef struct far_memory {
     int file;
-    char *far, *near; /* [FAR_RESERVED], far PROT_NONE */
+    char *far, *near; /* 64 GiB of addresses each; far is PROT_NONE */
     size_t used;      /* addresses are never given out twice, so use after release is found for good */
     far_allocation *allocation; /* in ascending order */
     int n, capacity;
