@@ -51,6 +51,7 @@ static void test_progress_in_a_file(void **state) {
 
 static void test_progress_on_a_terminal(void **state) {
     (void)state;
+    terminal_needed();
     int terminal;
     pid_t child = forkpty(&terminal, NULL, NULL, NULL);
     if (child == 0) {

@@ -10,6 +10,7 @@
 #include "datasets/label/label.h"
 #include "datasets/label/rank.h"
 #include "tests/store/store_test.h"
+#include "tests/support/places.h"
 
 /* The program at the other end. */
 typedef struct talk {
@@ -23,6 +24,7 @@ static void start(talk *t, place *p, const char *db, const char *labeller) {
     static char path[320];
     strcpy(path, in(p, db));
     *t = (talk){0};
+    terminal_needed();
     struct winsize size = {.ws_row = 40, .ws_col = 60};
     t->child = forkpty(&t->fd, NULL, NULL, &size);
     assert_true(t->child >= 0);

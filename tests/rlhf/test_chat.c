@@ -62,6 +62,7 @@ static chatting start_piped(const char *const *words) {
 
 /* The other end of a new terminal, which becomes the chat's own, so that Ctrl-C reaches it. */
 static chatting start_on_terminal(const char *const *words) {
+    terminal_needed();
     int master = posix_openpt(O_RDWR | O_NOCTTY);
     assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
     fflush(NULL);

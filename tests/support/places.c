@@ -1,5 +1,6 @@
 #include "tests/support/places.h"
 
+#include <pty.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -45,6 +47,16 @@ const char *shared_path(const char *name) {
         skip();
     }
     return path;
+}
+
+void terminal_needed(void) {
+    int ours, theirs;
+    if (openpty(&ours, &theirs, NULL, NULL, NULL) != 0) {
+        print_message("no pseudo-terminal can be opened (/dev/pts), the test is skipped\n");
+        skip();
+    }
+    close(ours);
+    close(theirs);
 }
 
 static void limit_files(rlim_t bytes) {

@@ -15,6 +15,9 @@ const char *path_in(const char *directory, const char *name);
    the test with a word when it is not there. Kept like path_in's. */
 const char *shared_path(const char *name);
 
+/* Skips the test with a word where the machine has no pseudo-terminals (a container without /dev/pts). */
+void terminal_needed(void);
+
 /* Lets this process write files of at most so many bytes, as a disk that is full would; disk_is_free ends
  * that. */
 void disk_holds(size_t bytes);
