@@ -162,6 +162,7 @@ static status read_line(const data_options *o, loss_kind loss, const json_t *roo
     if (!json_is_object(root))
         return error_set(err, STATUS_DATA, "%s: must be an object, not %s", place, json_kind(root));
     if (json_object_get(root, "split")) TRY(json_field_string(root, "split", place, &given, err));
+    info->split_given = given != NULL;
     if (json_object_get(root, "messages"))
         return read_chat(o, loss, json_object_get(root, "messages"), place, tokens, target, &info->split,
                          given, err);

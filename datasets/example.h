@@ -30,6 +30,7 @@ typedef struct prompt_text {
 
 typedef struct example_info {
     split_kind split; /* the line's own, or that of its opening (datasets/store/chat.h) */
+    int split_given;  /* it is the line's own */
     int is_document;  /* {"text"}: may be cut into several sequences */
 } example_info;
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datasets/store/chat.h"
+
 enum { DOCUMENTS_LIMIT = 1 << 30 };
 
 typedef struct loader {
@@ -40,21 +42,35 @@ static status add_sequence(loader *l, int64_t first, int64_t n, error *err) {
     return STATUS_OK;
 }
 
-/* Keeps the example in l->token, l->target. */
-static status keep(loader *l, int is_document, const char *place, error *err) {
+static int is_wanted(const loader *l, split_kind split) { return l->split == SPLIT_ANY || split == l->split; }
+
+/* A long document is several sequences, and unless its line gives one, each of them has a split of its own,
+   by the hash of its ids: a book alone has a held-out part too. */
+static status keep_pieces(loader *l, const example_info *info, const char *place, error *err) {
     int64_t n = (int64_t)l->token.len, most = l->o->max_length;
-    if (is_document) {
+    for (int64_t i = 0; i < n; i += most) {
+        int64_t piece = n - i < most ? n - i : most;
+        hash h = hash_bytes(l->token.data + i, sizeof *l->token.data * (size_t)piece);
+        split_kind split = info->split;
+        if (!info->split_given) TRY(split_parse(split_of_opening(&h), place, &split, err));
         /* A piece of one token would have nothing to predict. */
-        for (int64_t i = 0; i < n; i += most)
-            if (n - i > 1) TRY(add_sequence(l, i, n - i < most ? n - i : most, err));
-        return STATUS_OK;
+        if (piece > 1 && is_wanted(l, split)) TRY(add_sequence(l, i, piece, err));
     }
+    return STATUS_OK;
+}
+
+/* Keeps the example in l->token, l->target. */
+static status keep(loader *l, const example_info *info, const char *place, error *err) {
+    int64_t n = (int64_t)l->token.len, most = l->o->max_length;
+    int any = 0;
+    l->read++;
+    if (info->is_document && n > most) return keep_pieces(l, info, place, err);
+    if (!is_wanted(l, info->split)) return STATUS_OK;
     if (n > most && !l->o->cut)
         return error_set(err, STATUS_DATA,
                          "%s: %lld tokens, at most %lld fit (data.too_long: cut would cut it)", place,
                          (long long)n, (long long)most);
     if (n > most) n = most;
-    int any = 0;
     for (int64_t i = 1; i < n; i++) any |= l->target.data[i];
     if (!any)
         return error_set(err, STATUS_DATA, "%s: nothing to learn: no target among its %lld tokens", place,
@@ -68,27 +84,21 @@ static status visit_line(void *context, const char *line, size_t len, const char
     ints_clear(&l->token);
     ints_clear(&l->target);
     TRY(example_tokens(l->o, l->loss, line, len, place, &l->token, &l->target, &info, err));
-    l->read++;
-    if (l->split != SPLIT_ANY && info.split != l->split) return STATUS_OK;
-    return keep(l, info.is_document, place, err);
+    return keep(l, &info, place, err);
 }
 
 static status visit_document(loader *l, const char *text, size_t len, const char *place, error *err) {
-    split_kind split;
-    char *copy = strndup(text, len);
-    if (!copy) return error_memory(err, "a document");
-    status s = split_of_prompt(&(prompt_text){.text = copy}, NULL, place, &split, err);
-    free(copy);
-    TRY(s);
-    l->read++;
-    if (l->split != SPLIT_ANY && split != l->split) return STATUS_OK;
+    example_info info = {.is_document = 1};
+    hash opening;
+    TRY(prompt_opening(false, text, len, &opening, err));
+    TRY(split_parse(split_of_opening(&opening), place, &info.split, err));
     ints_clear(&l->token);
     ints_clear(&l->target);
     if (example_document(l->o, text, len, &l->token, err) != STATUS_OK)
         return error_context(err, "%s", place);
     for (size_t i = 0; i < l->token.len; i++) ints_push(&l->target, 1);
     TRY(ints_check(&l->target, err));
-    return keep(l, 1, place, err);
+    return keep(l, &info, place, err);
 }
 
 static int is_blank(const char *text, size_t len) {

@@ -13,7 +13,8 @@ typedef struct sequences {
 } sequences;
 
 /* Reads files of examples (JSONL, .gz too) and documents (.txt, cut at the separator). Only those of `split`
-   are kept (SPLIT_ANY: all). Documents longer than max_length become several sequences; another example that
+   are kept (SPLIT_ANY: all). Documents longer than max_length become several sequences,
+   each with a split of its own; another example that
    is too long is a bad line, or cut at its end when o->cut. An example without a target is a bad line.
    STATUS_DATA also when nothing is left. */
 status sequences_load(const data_options *o, loss_kind loss, split_kind split, const char *const *files,
