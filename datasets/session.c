@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/base/file.h"
 
@@ -165,9 +166,24 @@ status session_save_model(const session *s, run *r, const char *name, const mode
     return st;
 }
 
-void session_print_plan(const memory_plan *plan, FILE *stream) {
+size_t session_outside(size_t data, const char *model) {
+    enum { PROGRAM = 12 << 20 };
+    struct stat st = {0};
+    char *path = model ? path_join(model, "model.safetensors") : NULL;
+    size_t file = path && stat(path, &st) == 0 ? (size_t)st.st_size : 0;
+    free(path);
+    /* Read through a mapping, and one tensor at a time through two buffers. */
+    return PROGRAM + 2 * data + 2 * file;
+}
+
+void session_print_plan(const memory_plan *plan, size_t outside, FILE *stream) {
     for (int i = 0; i < plan->n; i++)
         fprintf(stream, "%14zu  %s\n", plan->item[i].bytes, plan->item[i].purpose);
     fprintf(stream, "%14zu  bytes in all (%.1f MiB)\n", plan_total(plan),
             (double)plan_total(plan) / (1 << 20));
+    if (outside)
+        fprintf(
+            stream,
+            "%14zu  bytes outside, estimated: program, libraries, data, model files while they are read\n",
+            outside);
 }

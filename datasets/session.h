@@ -76,7 +76,10 @@ status session_save_tokenizer(const session *s, const char *directory, error *er
 status session_save_model(const session *s, run *r, const char *name, const model *m, const float *parameters,
                           error *err);
 
-/* Prints a memory plan: bytes by purpose and their sum. */
-void session_print_plan(const memory_plan *plan, FILE *stream);
+/* What lies outside the arenas, estimated: the program and its libraries, `data` bytes of examples (with the
+   room they grew in), and the largest model file while it is read or written. model: a directory, or NULL. */
+size_t session_outside(size_t data, const char *model);
+/* Prints a memory plan: bytes by purpose, their sum, and what lies outside (0: not told). */
+void session_print_plan(const memory_plan *plan, size_t outside, FILE *stream);
 
 #endif

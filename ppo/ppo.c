@@ -85,7 +85,9 @@ static status print_plan(ppo *p, const limits *l, error *err) {
     TRY(workspace_plan(p->session.dev, shape, l, "training and scoring", &plan, err));
     TRY(sampler_plan(p->session.dev, shape, p->config->generate.slots, p->c->samples_per_prompt,
                      longest_prompt(p), p->c->max_tokens, &plan, err));
-    session_print_plan(&plan, stdout);
+    size_t answers = (size_t)p->c->batch * (size_t)p->c->samples_per_prompt * (size_t)p->c->max_tokens;
+    size_t data = sizeof(int32_t) * (p->prompts.token.len + 2 * p->ptx.token.len + 12 * answers);
+    session_print_plan(&plan, session_outside(data, p->c->policy), stdout);
     return STATUS_OK;
 }
 

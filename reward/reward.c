@@ -52,7 +52,8 @@ static status print_plan(reward *w, const limits *l, error *err) {
     TRY(model_plan(w->session.dev, shape, 1, "model", &plan, err));
     TRY(workspace_plan(w->session.dev, shape, l, "model", &plan, err));
     optimizer_plan(model_flat(w->model)->count, &how, "model", &plan);
-    session_print_plan(&plan, stdout);
+    size_t tokens = w->data.train.token.len + w->data.valid.token.len;
+    session_print_plan(&plan, session_outside(sizeof(int32_t) * tokens, w->c->init), stdout);
     return STATUS_OK;
 }
 

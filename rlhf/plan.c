@@ -60,7 +60,7 @@ typedef struct planner {
 
 static void close_part(planner *p, const char *name, const memory_plan *plan) {
     printf("\n%s\n", name);
-    session_print_plan(plan, stdout);
+    session_print_plan(plan, 0, stdout);
     if (plan_total(plan) <= p->largest) return;
     p->largest = plan_total(plan);
     p->largest_name = name;

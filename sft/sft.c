@@ -59,7 +59,8 @@ static status print_plan(sft *s, const limits *l, error *err) {
     TRY(workspace_plan(s->session.dev, shape, l, "model", &plan, err));
     optimizer_plan(model_flat(s->model)->count, &how, "model", &plan);
     TRY(sft_samples_plan(&s->session, s->c, shape, &plan, err));
-    session_print_plan(&plan, stdout);
+    size_t tokens = s->data.train.token.len + s->data.valid.token.len;
+    session_print_plan(&plan, session_outside(2 * sizeof(int32_t) * tokens, s->c->init), stdout);
     return STATUS_OK;
 }
 
