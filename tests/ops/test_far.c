@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "core/ops/far/memory.h"
 #include "core/ops/ops.h"
 
 static device *open_far(int queued) {
@@ -132,15 +133,44 @@ static void transfer_too_long(device *dev) {
     assert_non_null(strstr(err.message, "68 bytes"));
 }
 
-static void write_beside_an_allocation(device *dev) {
+static void shapes_disagree(device *dev) {
     mat x = mat_of(allocate_vec(dev, 8 * 16, 1).data, 8, 16),
-        y = mat_of(allocate_vec(dev, 8 * 16, 1).data, 8, 16);
-    vec gain = allocate_vec(dev, 16, 1),
-        rstd = allocate_vec(dev, 7, 0); /* one for each of 8 rows is written */
+        y = mat_of(allocate_vec(dev, 8 * 16, 2).data, 8, 16);
+    vec gain = allocate_vec(dev, 16, 1), rstd = allocate_vec(dev, 7, 0);
     op(dev, norm, .y = y, .x = x, .gain = gain, .rstd = rstd, .kind = NORM_RMS, .eps = 1e-5f);
-    error err;
-    assert_int_equal(dev->ops->sync(dev, &err), STATUS_FAILED);
-    assert_non_null(strstr(err.message, "wrote outside an allocation of 28 bytes"));
+    expect_fault(dev, "norm", "rstd holds 7", "x.rows is 8");
+    op(dev, norm, .y = mat_rows(y, 0, 7), .x = x, .gain = gain, .kind = NORM_RMS, .eps = 1e-5f);
+    expect_fault(dev, "norm", "y.rows is 7", "x.rows is 8");
+    weight w = {.w = mat_of(gain.data, 1, 16), .forward = {rstd.data, 7}};
+    op(dev, weights_pack, .w = w);
+    expect_fault(dev, "weights_pack", "w.forward holds 7", "its pack is");
+    assert_float_equal(first_of(dev, (vec){y.data, 1}), 2, 0); /* none of them ran */
+}
+
+static ivec upload_ints(device *dev, int64_t n, const int32_t *values) {
+    ivec v = {allocate(dev, (size_t)n * sizeof *values), n};
+    dev->ops->upload(dev, v.data, values, (size_t)n * sizeof *values);
+    return v;
+}
+
+static void index_out_of_range(device *dev) {
+    const int32_t beyond[3] = {0, 7, 8}, falling[3] = {1, 0, 2}, gap[3] = {0, 3, 2};
+    mat x = mat_of(allocate_vec(dev, 8 * 4, 1).data, 8, 4),
+        y = mat_of(allocate_vec(dev, 3 * 4, 2).data, 3, 4);
+    op(dev, rows_gather, .out = y, .x = x, .index = upload_ints(dev, 3, beyond));
+    expect_fault(dev, "rows_gather", "index[2] is 8", "[0, 8)");
+    op(dev, rows_add, .x = x, .in = y, .index = upload_ints(dev, 3, falling));
+    expect_fault(dev, "rows_add", "index[1] is 0", "after 1");
+    op(dev, embed_dw, .d_table = x, .dout = y, .id = upload_ints(dev, 3, falling),
+       .order = upload_ints(dev, 3, (const int32_t[]){0, 1, 2}));
+    expect_fault(dev, "embed_dw", "order[1] is 1", "not sorted");
+    struct attention_shape shape = {2, 1, 1, 1};
+    struct scratch_need need = {.max_len = 3, .head_dim = 1};
+    vec scratch = allocate_vec(dev, dev->ops->scratch(dev, &need), 0);
+    op(dev, attention, .out = mat_columns(y, 0, 2), .qkv = y, .start = upload_ints(dev, 3, gap), .max_len = 3,
+       .shape = shape, .scratch = scratch);
+    expect_fault(dev, "attention", "start goes from 0 to 2", "0 to 3");
+    assert_float_equal(first_of(dev, (vec){y.data, 1}), 2, 0);
 }
 
 static void test_operands(void **state) {
@@ -149,7 +179,28 @@ static void test_operands(void **state) {
     on_both(host_pointer);
     on_both(memory_used_after_release);
     on_both(transfer_too_long);
-    on_both(write_beside_an_allocation);
+    on_both(shapes_disagree);
+    on_both(index_out_of_range);
+}
+
+/* A kernel that wrote beside its operand would find guards there. */
+static void test_guards(void **state) {
+    (void)state;
+    for (int place = -1; place <= 28; place += 29) {
+        far_memory memory;
+        void *a, *b;
+        error err;
+        assert_int_equal(far_memory_open(&memory, &err), STATUS_OK);
+        assert_int_equal(far_memory_allocate(&memory, 28, &a, &err), STATUS_OK);
+        assert_int_equal(far_memory_allocate(&memory, 28, &b, &err), STATUS_OK);
+        memset(far_memory_near(&memory, a), 1, 28);
+        memset(far_memory_near(&memory, b), 1, 28);
+        assert_int_equal(far_memory_check_guards(&memory, &err), STATUS_OK);
+        ((char *)far_memory_near(&memory, b))[place] = 1;
+        assert_int_equal(far_memory_check_guards(&memory, &err), STATUS_FAILED);
+        assert_non_null(strstr(err.message, "wrote outside an allocation of 28 bytes"));
+        far_memory_close(&memory);
+    }
 }
 
 /* ---- fresh memory ---- */
@@ -271,9 +322,13 @@ static void test_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_operands),        cmocka_unit_test(test_fresh_memory),
-        cmocka_unit_test(test_too_much_memory), cmocka_unit_test(test_upload_buffer_reused_too_early),
-        cmocka_unit_test(test_order),           cmocka_unit_test(test_host_access),
+        cmocka_unit_test(test_operands),
+        cmocka_unit_test(test_guards),
+        cmocka_unit_test(test_fresh_memory),
+        cmocka_unit_test(test_too_much_memory),
+        cmocka_unit_test(test_upload_buffer_reused_too_early),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_host_access),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests_name("far memory", tests, NULL, NULL);

@@ -302,7 +302,8 @@ static void denormals_case(harness *h) {
     op(h->dev, embed, .out = out, .token_table = x, .position_table = y, .token = position,
        .position = position);
     harness_read(h, "embed", out);
-    op(h->dev, rope, .x = x, .cosine = y, .sine = y, .position = position, .n_rotated = 4, .head_dim = 64);
+    op(h->dev, rope, .x = x, .cosine = mat_columns(y, 0, 32), .sine = mat_columns(y, 0, 32),
+       .position = position, .n_rotated = 4, .head_dim = 64);
     harness_read(h, "rope", x);
     op(h->dev, rows_add, .x = out, .in = x, .index = harness_ivec(h, M, (int32_t[M]){0}));
     harness_read(h, "rows_add", out);

@@ -1,11 +1,13 @@
 /* The far backend: the CPU's ops behind memory that callers cannot touch (memory.h). It finds what would go
    wrong on a device of its own: a host pointer among operands, an operand longer than its allocation, memory
-   used after its release or read before it was written, a write beyond an allocation and, queued, host memory
-   that changes before the device has read it. */
+   used after its release or read before it was written, a write beyond an allocation, shapes that disagree,
+   indices that point nowhere (contract.h) and, queued, host memory that changes before the device has read
+   it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/ops/far/contract.h"
 #include "core/ops/far/memory.h"
 #include "core/ops/far/operand_names.h"
 #include "core/ops/ops.h"
@@ -46,7 +48,17 @@ typedef struct far_device {
 static far_device *far_of(device *dev) { return (far_device *)dev; }
 static const far_device *far_of_const(const device *dev) { return (const far_device *)dev; }
 
+static void remember(far_device *d, const error *violation) {
+    if (d->violation.code == STATUS_OK) d->violation = *violation;
+}
+
 static void run_call(far_device *d, call *c) {
+    error err;
+    if (c->kind < OP_COUNT && contract_check_indices((op_id)c->kind, &c->op, &err) != STATUS_OK) {
+        error_context(&err, "%s", op_name((op_id)c->kind));
+        remember(d, &err);
+        return;
+    }
     switch (c->kind) {
 #define RUN_OP(name)                                                                                         \
     case OP_##name:                                                                                          \
@@ -62,10 +74,6 @@ static void run_call(far_device *d, call *c) {
         far_memory_discard(&d->memory, &c->released);
         break;
     }
-}
-
-static void remember(far_device *d, const error *violation) {
-    if (d->violation.code == STATUS_OK) d->violation = *violation;
 }
 
 /* Runs the call now, or at the next download or sync. */
@@ -118,7 +126,14 @@ static void submit_op(device *dev, op_id id, const void *operands, size_t bytes)
     memcpy(&c.op, operands, bytes);
     struct check check = {d, id, operands, 0};
     op_visit_operands(id, &c.op, check_operand, &check);
-    if (!check.failed) submit(d, &c);
+    if (check.failed) return;
+    error err;
+    if (contract_check_shapes(id, operands, d->cpu, &err) == STATUS_OK) {
+        submit(d, &c);
+        return;
+    }
+    error_context(&err, "%s", op_name(id));
+    remember(d, &err);
 }
 
 #define SUBMIT_OP(name)                                                                                      \
