@@ -246,7 +246,7 @@ static void test_the_rule(void **state) {
 
 static void test_a_model(void **state) {
     enum { N = 60 };
-    static char answer[N][64];
+    static char answer[N][128];
     static int32_t ids[N][70];
     judge_item item[N];
     tokenizer *tok = bytes_tokenizer();

@@ -16,8 +16,8 @@
 #include "tests/support/golden.h"
 #include "tests/support/model_cases.h"
 
-static const int lengths[] = {130, 1, 64, 65, 7, 128};
-enum { N_SEQ = 6, TOKENS = 395 };
+static const int lengths[] = {130, 1, 64, 7};
+enum { N_SEQ = 4, TOKENS = 202 };
 
 typedef struct scene {
     model_config c;
@@ -133,7 +133,7 @@ static void sample(scene *s, deeds *d) {
     generate_prompt prompts[SAMPLED / 4];
     for (int i = 0; i < SAMPLED / 4; i++)
         prompts[i] =
-            (generate_prompt){.token = s->cb.token + 20 * i, .n_token = 1 + 7 * i, .seq_id = (uint64_t)i * 4};
+            (generate_prompt){.token = s->cb.token + 6 * i, .n_token = 1 + 7 * i, .seq_id = (uint64_t)i * 4};
     generate_options how = {
         .how = {.temperature = s->temperature, .top_p = 1, .key = random_make_key(3, RANDOM_SAMPLE, 0, 0)},
         .n_answer = 4,
@@ -163,7 +163,10 @@ static void same_or_kept(float **kept, const char *what, const device *dev, floa
 
 static void compare_deeds(device *dev, void *context) {
     static case_batch other;
-    deeds *d = context, *now = calloc(1, sizeof *now);
+    deeds *d = context;
+    /* The two families go to every device, the rest to some. */
+    if (d->which > CASE_LLAMA && (dev->n_thread == 1 || dev->n_thread == 8)) return;
+    deeds *now = calloc(1, sizeof *now);
     scene *s = malloc(sizeof *s);
     assert_true(now && s);
     open_scene(s, dev, d->which);
