@@ -4,12 +4,10 @@ file(GLOB ops_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/core/ops/*.c ${CMAKE
 add_library(core_ops STATIC ${ops_sources})
 target_link_libraries(core_ops PUBLIC core_base OpenMP::OpenMP_C)
 set(level -O3)
-if(RLHF_SANITIZE)
-    set(level -O1) # sanitized, -O3 takes a compiler minutes
-endif()
 if(RLHF_FUZZ)
-    # Fuzzing reaches no kernel, and clang's sanitizers take minutes for the unrolled tiles; gcc's build tests them.
-    list(APPEND level -fno-sanitize=all)
+    set(level -O1 -fno-sanitize=all) # no fuzz target runs a kernel, and sanitized they take clang minutes
+elseif(RLHF_SANITIZE)
+    set(level -O1)
 endif()
 set(flags_avx2 -mavx2 -mfma)
 set(flags_avx512 -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl)
