@@ -13,16 +13,7 @@
 
 #include <cmocka.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define HEAP_IS_OURS 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HEAP_IS_OURS 0
-#endif
-#endif
-#ifndef HEAP_IS_OURS
-#define HEAP_IS_OURS 1
-#endif
+#include "tests/support/sanitized.h"
 
 static atomic_long made;
 /* Where OpenMP's code lies; 0 until it was looked for. */
@@ -42,7 +33,7 @@ static int find_openmp(struct dl_phdr_info *object, size_t size, void *context) 
 }
 
 long allocations_so_far(void) {
-    if (!HEAP_IS_OURS) {
+    if (SANITIZED) {
         print_message("allocations are not counted under AddressSanitizer: skipped\n");
         skip();
     }
@@ -50,7 +41,7 @@ long allocations_so_far(void) {
     return made;
 }
 
-#if HEAP_IS_OURS
+#if !SANITIZED
 static void count(const void *caller) {
     uintptr_t at = (uintptr_t)caller;
     made += at < openmp_begin || at >= openmp_end;

@@ -12,7 +12,8 @@ enum device_kind { DEVICE_CPU, DEVICE_FAR, DEVICE_QUEUED };
  */
 device *case_device(enum device_kind kind, int threads, const char *isa);
 
-/* Runs visit on each: both instruction sets with 1, 2, 3 and 8 threads, far memory and queued far memory. */
+/* Runs visit on each: both instruction sets with 1, 2, 3 and 8 threads, far memory and queued far memory;
+   under sanitizers on few of them. */
 typedef void device_visit(device *dev, void *context);
 void case_each_device(device_visit *visit, void *context);
 
