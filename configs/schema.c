@@ -34,7 +34,7 @@ static const char *const TEMPLATE[] = {"auto", "plain", "chatml", NULL};
 static const char *const TOO_LONG[] = {"error", "cut", NULL};
 static const char *const SCHEDULE[] = {"constant", "linear", "cosine", NULL};
 static const char *const ADAM_EPS[] = {"torch", "tf1", NULL};
-static const char *const KEEP[] = {"all", "mlp", "layer", NULL};
+static const char *const KEEP[] = {"all", "layer", NULL};
 static const char *const LOSS[] = {"all", "completion", "assistant", NULL};
 static const char *const TIES[] = {"skip", "half", NULL};
 static const char *const WEIGHT[] = {"prompt", "pair", NULL};
@@ -89,15 +89,16 @@ static const char *const PPO_PRESET[] = {"none", "instructgpt", "summarize", "de
               "Files to validate on; none: the examples of train whose split is valid."),                    \
         WORD(S ".loss", F.loss, LOSS, LOSS_,                                                                 \
              "Tokens that are learned: all, the completion, or every turn of the assistant."),               \
-        INT(S ".epochs", F.epochs, EPOCHS, 1, MANY, "", "Times through the data."),                          \
+        INT(S ".epochs", F.epochs, EPOCHS, 1, 1000000, "", "Times through the data."),                       \
         INT(S ".steps", F.steps, "0", 0, MANY, "steps",                                                      \
             "Exactly so many steps instead of epochs; 0: epochs decide."),                                   \
-        INT(S ".batch", F.batch, BATCH, 0, MANY, "examples", "Examples a step; 0: batch_tokens decides."),   \
+        INT(S ".batch", F.batch, BATCH, 0, 1 << 20, "examples",                                              \
+            "Examples a step; 0: batch_tokens decides."),                                                    \
         INT(S ".batch_tokens", F.batch_tokens, BATCH_TOKENS, 1, MANY, "tokens",                              \
             "Tokens a step when batch is 0."),                                                               \
         MEMORY(S, F), FLOAT(S ".dropout", F.dropout, "0", 0, 0.9, "", "Residual and embedding dropout."),    \
         FLOAT(S ".ema", F.ema, "0", 0, 0.99999, "",                                                          \
-              "Decay a step of the average that is saved as model; 0: off.")
+              "Decay a step of the average of the weights, saved as model-ema; 0: off.")
 
 #define SFT_LOOP(S, F)                                                                                       \
     INT(S ".eval_every", F.eval_every, "0", 0, MANY, "steps", "Between validations; 0: only at the end."),   \
@@ -110,7 +111,7 @@ static const char *const PPO_PRESET[] = {"none", "instructgpt", "summarize", "de
 
 #define JUDGE_KEYS(S, KIND, F, FALLBACK, WHO)                                                                \
     WORD(S "." KIND, F.kind, JUDGE, FALLBACK, WHO),                                                          \
-        TEXT(S ".rule", F.rule, "demo", "Name of the rule, where a rule judges."),                           \
+        TEXT(S ".rule", F.rule, NULL, "Name of the rule, where a rule judges."),                             \
         TEXT(S ".command", F.command, NULL,                                                                  \
              "Shell command that reads and writes JSON lines, where a command judges."),                     \
         NEUTRAL(S ".timeout_s", CONFIG_FLOAT, F.timeout, "60", 0.001, 1e6, "seconds",                        \
@@ -202,10 +203,10 @@ static const config_key TABLE[] = {
          "Fit reward_mean, or also reward_std, after training on the answers of normalise_on."),
     PATHS("reward.normalise_on", reward.normalise_on,
           "Demonstrations or answers.jsonl; none: the answers of the training rankings."),
-    INT("reward.epochs", reward.epochs, "1", 1, MANY, "", "Times through the rankings."),
+    INT("reward.epochs", reward.epochs, "1", 1, 1000000, "", "Times through the rankings."),
     INT("reward.steps", reward.steps, "0", 0, MANY, "steps",
         "Exactly so many steps instead of epochs; 0: epochs decide."),
-    INT("reward.batch", reward.batch, "64", 1, MANY, "rankings",
+    INT("reward.batch", reward.batch, "64", 1, 1 << 20, "rankings",
         "Rankings a step, each with all its answers."),
     MEMORY("reward", reward),
     OPTIMIZER("reward", reward.optimizer, "9e-6", "cosine", "0.1", "0", "0", "0"),
@@ -226,11 +227,11 @@ static const config_key TABLE[] = {
                "What scores an answer: the reward model, a rule or a command."),
     KEY("ppo.iterations", CONFIG_INTS, ppo.iterations, "[100]", 0, MANY, "",
         "Iterations; in rounds one entry a round, the last for all later ones."),
-    INT("ppo.batch", ppo.batch, "512", 1, MANY, "prompts", "Prompts an iteration."),
-    INT("ppo.samples_per_prompt", ppo.samples_per_prompt, "1", 1, 4096, "",
+    INT("ppo.batch", ppo.batch, "512", 1, 1 << 18, "prompts", "Prompts an iteration."),
+    INT("ppo.samples_per_prompt", ppo.samples_per_prompt, "1", 1, 1024, "",
         "Answers sampled for each of them."),
     INT("ppo.epochs", ppo.epochs, "1", 1, 1000, "", "Times through the answers of an iteration."),
-    INT("ppo.minibatches", ppo.minibatches, "8", 1, MANY, "", "Optimizer steps an epoch."),
+    INT("ppo.minibatches", ppo.minibatches, "8", 1, 1 << 18, "", "Optimizer steps an epoch."),
     MEMORY("ppo", ppo),
     SAMPLING("ppo", ppo, "128"),
     WORD("ppo.unfinished", ppo.unfinished, UNFINISHED, "replace",
@@ -277,7 +278,7 @@ static const config_key TABLE[] = {
     PATH("generate.model", generate.model, "Model directory."),
     PATHS("generate.prompts", generate.prompts, "Files of prompts."),
     WORD("generate.split", generate.split, SPLIT, "all", "Which of them."),
-    INT("generate.samples", generate.samples, "1", 1, 1 << 20, "", "Answers a prompt."),
+    INT("generate.samples", generate.samples, "1", 1, 1 << 16, "", "Answers a prompt."),
     NEUTRAL("generate.slots", CONFIG_INT, generate.slots, "64", 1, 1 << 16, "",
             "Sequences in flight, in every program that samples. Changes no result."),
     SAMPLING("generate", generate, "128"),
@@ -287,25 +288,23 @@ static const config_key TABLE[] = {
     FLOAT("generate.top_p", generate.top_p, "1", 0.000001, 1, "",
           "Only the likeliest that together have p; 1: all."),
 
-    PATH("label.db", label.db, "The database file; none in rounds: store.db of the run."),
     JUDGE_KEYS("label", "judge", label.judge, "rule", "What the simulated labeller judges by."),
     PATH("label.model", label.judge.model, "Reward model's directory, where a model judges."),
     FLOAT("label.noise", label.noise, "0", 0, 1000, "", "Scale of the Gumbel noise added to each score."),
-    FLOAT("label.flip", label.flip, "0", 0, 1, "", "Share of rankings that are turned upside down."),
+    FLOAT("label.flip", label.flip, "0", 0, 1, "", "Chance that two neighbours in the order change places."),
     TEXT("label.labeller", label.labeller, "simulated", "The simulated labeller's name."),
-    INT("label.answers", label.answers, "4", 2, 26, "", "Answers of a task (rounds: rounds.answers)."),
     INT("label.want", label.want, "1", 1, 999, "", "Labellers wanted for a task."),
 
     INT("rounds.count", rounds.count, "2", 1, 999, "", "Rounds."),
     PATHS("rounds.prompts", rounds.prompts,
           "Files of prompts: train for sampling and ppo, valid for evaluation."),
-    INT("rounds.answers", rounds.answers, "4", 2, 26, "", "K: answers of a ranking."),
+    INT("rounds.answers", rounds.answers, "4", 2, 9, "", "K: answers of a ranking."),
     KEY("rounds.rankings", CONFIG_INTS, rounds.rankings, "[1000]", 1, MANY, "",
         "Rankings to collect; one entry a round, the last for all later ones."),
     WORD("rounds.collect", rounds.collect, COLLECT, "simulated",
          "Who ranks: a simulated labeller, or people (exit code 75)."),
     FLOAT("rounds.sft_share", rounds.sft_share, "0", 0, 1, "",
-          "Share of the answers to rank that the SFT model gives from round 2 on."),
+          "Share of a prompt's rankings (rounded) whose answers the SFT model gives from round 2 on."),
     WORD("rounds.start", rounds.start, ORIGIN, "sft", "What each round's policy starts from."),
     WORD("rounds.reference", rounds.reference, ORIGIN, "sft", "What each round's KL is measured to."),
     WORD("rounds.normalise_on", rounds.normalise_on, NORMALISE_ON, "demonstrations",
@@ -315,7 +314,7 @@ static const config_key TABLE[] = {
     PATH("eval.model", eval.judge.model, "Reward model's directory, where a model judges."),
     PATHS("eval.prompts", eval.prompts, "Files of prompts; none in rounds: rounds.prompts."),
     WORD("eval.split", eval.split, SPLIT, "valid", "Which of them."),
-    INT("eval.samples", eval.samples, "1", 1, 1 << 20, "", "Answers a prompt."),
+    INT("eval.samples", eval.samples, "1", 1, 1 << 16, "", "Answers a prompt."),
     SAMPLING("eval", eval, "128"),
     BOOL("eval.greedy", eval.greedy, "false", "The likeliest token each time."),
 };

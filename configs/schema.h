@@ -15,7 +15,7 @@ enum config_template { CONFIG_TEMPLATE_AUTO, CONFIG_TEMPLATE_PLAIN, CONFIG_TEMPL
 enum config_too_long { CONFIG_TOO_LONG_ERROR, CONFIG_TOO_LONG_CUT };
 enum config_schedule { CONFIG_SCHEDULE_CONSTANT, CONFIG_SCHEDULE_LINEAR, CONFIG_SCHEDULE_COSINE };
 enum config_adam_eps { CONFIG_ADAM_EPS_TORCH, CONFIG_ADAM_EPS_TF1 };
-enum config_keep { CONFIG_KEEP_ALL, CONFIG_KEEP_MLP, CONFIG_KEEP_LAYER };
+enum config_keep { CONFIG_KEEP_ALL, CONFIG_KEEP_LAYER };
 enum config_loss { CONFIG_LOSS_ALL, CONFIG_LOSS_COMPLETION, CONFIG_LOSS_ASSISTANT };
 enum config_ties { CONFIG_TIES_SKIP, CONFIG_TIES_HALF };
 enum config_weight { CONFIG_WEIGHT_PROMPT, CONFIG_WEIGHT_PAIR };
@@ -185,12 +185,10 @@ struct config_generate {
 };
 
 struct config_label {
-    const char *db;
     struct config_judge judge; /* the simulated labeller's taste */
     float noise;               /* scale of Gumbel noise added to each score */
     float flip;                /* share of rankings turned upside down */
     const char *labeller;      /* name of the simulated labeller */
-    int answers;               /* answers a task: K */
     int want;                  /* labellers wanted per task */
 };
 

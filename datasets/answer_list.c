@@ -29,16 +29,33 @@ static int take_ids(const loader *l, const json_t *ids, ints *token) {
     return 1;
 }
 
+/* The closing answer of a chat that has one; what is before it is the prompt. */
+static const char *closing_answer(const json_t *messages) {
+    size_t n = json_array_size(messages);
+    const json_t *last = n ? json_array_get(messages, n - 1) : NULL;
+    const char *role = json_string_value(json_object_get(last, "role"));
+    return role && strcmp(role, "assistant") == 0 ? json_string_value(json_object_get(last, "content"))
+                                                  : NULL;
+}
+
+static status read_chat(const json_t *messages, const char *place, answer_entry *e, error *err) {
+    buffer body = {0};
+    json_t *prompt = json_copy((json_t *)messages);
+    if (!prompt) return error_memory(err, "a prompt");
+    if (closing_answer(messages)) json_array_remove(prompt, json_array_size(prompt) - 1);
+    status s = chat_canonical_prompt(prompt, place, &body, err);
+    json_decref(prompt);
+    e->messages = body.data;
+    return s;
+}
+
 static status read_prompt(const json_t *root, const char *place, answer_entry *e, error *err) {
     const json_t *p = json_object_get(root, "prompt"), *messages = json_object_get(root, "messages");
-    if (json_is_string(p)) {
-        e->text = strdup(json_string_value(p));
-        return e->text ? STATUS_OK : error_memory(err, "a prompt");
-    }
-    buffer body = {0};
-    TRY(chat_canonical_prompt(messages ? messages : p, place, &body, err));
-    e->messages = body.data;
-    return STATUS_OK;
+    if (!json_is_string(p) && !json_is_array(p) && !json_is_array(messages))
+        return error_set(err, STATUS_DATA, "%s: has neither \"prompt\" nor \"messages\"", place);
+    if (!json_is_string(p)) return read_chat(messages ? messages : p, place, e, err);
+    e->text = strdup(json_string_value(p));
+    return e->text ? STATUS_OK : error_memory(err, "a prompt");
 }
 
 static status read_answer(loader *l, const json_t *root, const char *place, answer_entry *e, error *err) {
@@ -48,8 +65,13 @@ static status read_answer(loader *l, const json_t *root, const char *place, answ
     /* A sampled text may hold a zero byte; its ids are what counts. */
     const char *answer = json_string_value(json_object_get(root, key));
     prompt_text p = {e->text, e->messages};
+    int most = l->o->max_length;
+    if (!answer) answer = closing_answer(json_object_get(root, "messages"));
+    if (!answer)
+        return error_set(err, STATUS_DATA,
+                         "%s: no answer: neither \"text\", \"completion\" nor an assistant's last message",
+                         place);
     e->start = (int64_t)token->len;
-    if (!answer) return error_set(err, STATUS_DATA, "%s: \"%s\" is no string", place, key);
     e->answer = strdup(answer);
     if (!e->answer) return error_memory(err, "an answer");
     TRY(example_prompt(l->o, &p, place, token, err));
@@ -57,12 +79,14 @@ static status read_answer(loader *l, const json_t *root, const char *place, answ
     if (!take_ids(l, json_object_get(root, "tokens"), token) &&
         template_answer(l->o->chat, l->o->tok, answer, token, err) != STATUS_OK)
         return error_context(err, "%s", place);
+    if (l->o->cut && e->n_prompt < most && (int64_t)token->len - e->start > most)
+        token->len = (size_t)(e->start + most);
     e->n_token = (int)((int64_t)token->len - e->start);
     e->finished = !finish || strcmp(finish, "length") != 0;
     e->sample = (int)json_integer_value(json_object_get(root, "sample"));
-    if (e->n_token > l->o->max_length)
+    if (e->n_token > most)
         return error_set(err, STATUS_DATA, "%s: prompt and answer have %d tokens, at most %d fit", place,
-                         e->n_token, l->o->max_length);
+                         e->n_token, most);
     return ints_check(token, err);
 }
 

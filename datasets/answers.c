@@ -62,25 +62,23 @@ void answers_free(answers *a) {
 
 typedef struct taking {
     answers *a;
-    void (*done)(void *context, int tokens);
+    status (*done)(void *context, int tokens, error *err);
     void *context;
 } taking;
 
 static status take_answer(void *context, const generate_answer *answer, error *err) {
     taking *t = context;
     answers *a = t->a;
-    (void)err;
     size_t i = (size_t)answer->prompt * (size_t)a->k + (size_t)answer->sample, n = (size_t)answer->n_token;
     memcpy(a->token + i * (size_t)a->max_tokens, answer->token, n * sizeof *a->token);
     memcpy(a->logprob + i * (size_t)a->max_tokens, answer->logprob, n * sizeof *a->logprob);
     a->n_token[i] = answer->n_token;
     a->finished[i] = answer->finished;
-    if (t->done) t->done(t->context, answer->n_token);
-    return STATUS_OK;
+    return t->done ? t->done(t->context, answer->n_token, err) : STATUS_OK;
 }
 
 status answers_sample(answers *a, sampler *s, const model *m, const sampling *how, int end_token,
-                      void (*done)(void *context, int tokens), void *context, error *err) {
+                      status (*done)(void *context, int tokens, error *err), void *context, error *err) {
     generate_options o = {.how = *how, .n_answer = a->k, .max_tokens = a->max_tokens, .end_token = end_token};
     taking t = {a, done, context};
     return generate_run(s->generator, m, s->ws, s->kv, a->prompt, a->n_prompt, &o, take_answer, &t, err);

@@ -44,7 +44,7 @@ static inline const float *answer_logprobs(const answers *a, int i) {
 /* Samples a->k answers to each of a->prompt[0 .. n_prompt). done(context): called after each answer, for
  * progress; NULL: not. */
 status answers_sample(answers *a, sampler *s, const model *m, const sampling *how, int end_token,
-                      void (*done)(void *context, int tokens), void *context, error *err);
+                      status (*done)(void *context, int tokens, error *err), void *context, error *err);
 
 /* Floating-point operations of sampling them: a prompt is read once for all its answers. */
 double answers_flops(const answers *a, const model_config *shape);

@@ -88,9 +88,12 @@ static status add_prompt(loader *l, char *text, char *messages, split_kind split
     if (s == STATUS_OK && n > l->o->max_length)
         s = error_set(err, STATUS_DATA, "%s: the prompt has %d tokens, at most %d fit", place, n,
                       l->o->max_length);
-    prompt_entry *entry = s == STATUS_OK ? realloc(out->entry, sizeof *entry * ((size_t)out->n + 1)) : NULL;
-    if (s == STATUS_OK && !entry) s = error_memory(err, "prompts");
-    if (s != STATUS_OK) {
+    /* The length is checked whatever the split: a line is bad once, not only when its part is read. */
+    int wanted = l->split == SPLIT_ANY || split == l->split;
+    prompt_entry *entry =
+        s == STATUS_OK && wanted ? realloc(out->entry, sizeof *entry * ((size_t)out->n + 1)) : NULL;
+    if (s == STATUS_OK && wanted && !entry) s = error_memory(err, "prompts");
+    if (s != STATUS_OK || !wanted) {
         out->token.len = (size_t)start;
         free(text);
         free(messages);
@@ -116,10 +119,7 @@ static status visit_root(loader *l, const json_t *root, const char *place, error
     status s = split_of_prompt(&p, given, place, &split, err);
     hash h = text ? hash_bytes(text, strlen(text)) : hash_bytes(messages, strlen(messages));
     if (messages) h.byte[0] ^= 1;
-    if (s == STATUS_OK && (l->split == SPLIT_ANY || split == l->split))
-        s = meet(l, &h, &before, err);
-    else
-        before = 1;
+    if (s == STATUS_OK) s = meet(l, &h, &before, err);
     if (s == STATUS_OK && !before) return add_prompt(l, text, messages, split, place, err);
     free(text);
     free(messages);

@@ -77,12 +77,19 @@ static status add_ranking(loader *l, const ranking_line *line, const char *place
     ranking r = {.n_answer = line->n_answer, .weight = (float)line->weight, .round = (int)line->round};
     prompt_text p = {line->chat ? NULL : line->prompt.data, line->chat ? line->prompt.data : NULL};
     size_t before = out->token.len;
+    int longest = out->longest, encoded = out->n_encoded;
     if (line->n_rank != line->n_answer) return STATUS_OK;
     TRY(split_of_prompt(&p, line->split, place, &r.split, err));
     l->read++;
-    if (l->split != SPLIT_ANY && r.split != l->split) return STATUS_OK;
     for (int a = 0; a < line->n_answer; a++) r.rank[a] = line->rank[a];
+    /* Checked whatever the split: a line is bad once, not only when its part is read. */
     status s = add_answers(l, line, place, &r, err);
+    if (s == STATUS_OK && l->split != SPLIT_ANY && r.split != l->split) {
+        out->token.len = before;
+        out->longest = longest;
+        out->n_encoded = encoded;
+        return STATUS_OK;
+    }
     ranking *entry = s == STATUS_OK ? realloc(out->entry, sizeof *entry * ((size_t)out->n + 1)) : NULL;
     if (!entry) {
         out->token.len = before;

@@ -65,7 +65,7 @@ static status keep(loader *l, const example_info *info, const char *place, error
     int any = 0;
     l->read++;
     if (info->is_document && n > most) return keep_pieces(l, info, place, err);
-    if (!is_wanted(l, info->split)) return STATUS_OK;
+    /* Checked whatever the split: a line is bad once, not only when its part is read. */
     if (n > most && !l->o->cut)
         return error_set(err, STATUS_DATA,
                          "%s: %lld tokens, at most %lld fit (data.too_long: cut would cut it)", place,
@@ -75,7 +75,7 @@ static status keep(loader *l, const example_info *info, const char *place, error
     if (!any)
         return error_set(err, STATUS_DATA, "%s: nothing to learn: no target among its %lld tokens", place,
                          (long long)n);
-    return add_sequence(l, 0, n, err);
+    return is_wanted(l, info->split) ? add_sequence(l, 0, n, err) : STATUS_OK;
 }
 
 static status visit_line(void *context, const char *line, size_t len, const char *place, error *err) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "core/base/file.h"
+#include "core/base/signal.h"
 
 status stage_open_run(const struct config *config, const char *kind, const char *const *sections,
                       const stage_options *options, int keep_checkpoints, run **out, run_state *state,
@@ -30,6 +31,11 @@ status stage_write_timing(run *r, device *dev, int64_t step, double seconds, int
                   ",\"tokens_per_s\":%.1f,\"share_of_peak\":%.4f}",
                   step, seconds, tokens, (double)tokens / seconds, flops / seconds / device_peak_flops(dev));
     return run_timing(r, line, err);
+}
+
+stage_pause stage_between(int save_every, int64_t step, int64_t steps) {
+    int scheduled = stage_is_due(save_every, step, steps), stop = step < steps && signal_stop_requested();
+    return (stage_pause){.save = scheduled || stop, .stop = stop, .scheduled = scheduled};
 }
 
 status stage_interrupted(const char *unit, int64_t step, error *err) {
@@ -61,11 +67,28 @@ static status open_tokenizer(session *s, const char *model_directory, error *err
     return STATUS_OK;
 }
 
+status session_check_tokenizer(const session *s, const char *model_directory, error *err) {
+    char *path = path_join(model_directory, "tokenizer.json");
+    hash theirs, ours = tokenizer_hash(s->tok);
+    uint64_t bytes;
+    if (!path) return error_memory(err, "a path");
+    status st = STATUS_OK;
+    if (path_exists(path)) {
+        st = hash_file(path, &theirs, &bytes, err);
+        if (st == STATUS_OK && !hash_equal(&theirs, &ours))
+            st = error_set(err, STATUS_DATA,
+                           "%s: another tokenizer than the one in use: its ids would mean other words", path);
+    }
+    free(path);
+    return st;
+}
+
 status session_open(const struct config *config, const char *model_directory, logger *log, session *out,
                     error *err) {
     *out = (session){.config = config, .log = log, .bad = {.most = config->data.max_bad, .log = log}};
     status s = device_open_cpu(config->threads, &out->dev, err);
     if (s == STATUS_OK) s = open_tokenizer(out, model_directory, err);
+    if (s == STATUS_OK && model_directory) s = session_check_tokenizer(out, model_directory, err);
     if (s != STATUS_OK) {
         session_close(out);
         return s;
@@ -132,9 +155,13 @@ struct optimizer_options optimizer_options_of(const struct config_optimizer *c, 
                                       .ema = ema};
 }
 
-struct schedule schedule_of(const struct config_optimizer *c, int64_t steps) {
+enum schedule_kind schedule_kind_of(int config_schedule) {
     static const enum schedule_kind kind[] = {SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE};
-    return (struct schedule){.kind = kind[c->schedule],
+    return kind[config_schedule];
+}
+
+struct schedule schedule_of(const struct config_optimizer *c, int64_t steps) {
+    return (struct schedule){.kind = schedule_kind_of(c->schedule),
                              .steps = steps,
                              .warmup = c->warmup,
                              .warmup_from = c->warmup_from,

@@ -31,6 +31,13 @@ static inline int stage_is_due(int every, int64_t step, int64_t steps) {
 /* One line of timing.jsonl: flops: what the step's products needed. line is scratch. */
 status stage_write_timing(run *r, device *dev, int64_t step, double seconds, int64_t tokens, double flops,
                           buffer *line, error *err);
+/* What to do between two steps: whether a checkpoint is due, or a signal asks to stop (which makes one due).
+ */
+typedef struct stage_pause {
+    int save, stop;
+    int scheduled; /* the checkpoint is due without the signal too */
+} stage_pause;
+stage_pause stage_between(int save_every, int64_t step, int64_t steps);
 /* STATUS_INTERRUPTED with the words for it. unit: "step". */
 status stage_interrupted(const char *unit, int64_t step, error *err);
 
@@ -51,6 +58,9 @@ typedef struct session {
    data.max_length is `context` unless the config says less. */
 status session_open(const struct config *config, const char *model_directory, logger *log, session *out,
                     error *err);
+/* STATUS_DATA when the model directory brings another tokenizer than the session's: its ids would mean other
+ * words. */
+status session_check_tokenizer(const session *s, const char *model_directory, error *err);
 void session_set_length(session *s, int context);
 void session_close(session *s);
 /* How files are read a second time, for their held-out part: their bad lines have been reported and counted.
@@ -65,6 +75,7 @@ status session_model_config(const session *s, model_config *out, error *err);
 
 /* The config's optimizer as the rooms below take it. */
 struct optimizer_options optimizer_options_of(const struct config_optimizer *c, float ema);
+enum schedule_kind schedule_kind_of(int config_schedule);
 struct schedule schedule_of(const struct config_optimizer *c, int64_t steps);
 
 /* Puts the tokenizer's files and generation_config.json beside a model that was just saved, so that its

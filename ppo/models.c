@@ -1,5 +1,7 @@
 #include "ppo/models.h"
 
+#include <string.h>
+
 static const char *value_directory(const struct config_ppo *c) { return c->value ? c->value : c->reward; }
 
 static struct optimizer_options how_of(const struct config_ppo *c, int is_policy) {
@@ -13,16 +15,21 @@ static status load(session *s, const char *directory, int trained, int scores, m
                        .score_bias = 0,
                        .n_vocab = s->n_vocab};
     if (scores && trained) o.score_bias = 1;
+    TRY(session_check_tokenizer(s, directory, err));
     return model_load(s->dev, directory, &o, out, err);
 }
 
+/* From the normalised scalar of a model that scores; one that does not gets a head of zeros (Ziegler et al.
+ * 2019). */
 static status open_value(session *s, const struct config_ppo *c, ppo_models *m, error *err) {
-    const char *directory = value_directory(c);
-    TRY(load(s, directory ? directory : c->policy, 1, 1, &m->value, err));
-    if (directory) return model_fold_reward_scale(m->value, err);
+    const char *directory = value_directory(c) ? value_directory(c) : c->policy;
+    model_config stored;
+    TRY(model_config_load(directory, &stored, err));
+    TRY(load(s, directory, 1, 1, &m->value, err));
+    if (stored.n_score) return model_fold_reward_scale(m->value, err);
     const flat *f = model_flat(m->value);
     for (int i = 0; i < f->n_param; i++)
-        if (f->param[i].name[0] == 's') /* score.weight, score.bias */
+        if (strncmp(f->param[i].name, "score.", 6) == 0)
             op(s->dev, fill, .y = {f->master + f->param[i].offset, f->param[i].count}, .value = 0);
     model_changed(m->value);
     return STATUS_OK;

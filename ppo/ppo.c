@@ -2,9 +2,9 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/progress.h"
-#include "core/base/signal.h"
 #include "core/train/checkpoint.h"
 #include "ppo/evaluate.h"
 #include "ppo/metrics.h"
@@ -34,7 +34,7 @@ typedef struct ppo {
     updater updater;
     trace *trace;
     struct ppo_controller controller;
-    struct schedule schedule;
+    struct schedule schedule, value_schedule;
     buffer line;
     int64_t iteration, iterations; /* done so far; of the whole run */
 } ppo;
@@ -53,7 +53,7 @@ static status open_data(ppo *p, error *err) {
         TRY(order_create(p->ptx.n, (uint64_t)p->config->seed, RANDOM_PTX, p->options->round, &p->ptx_order,
                          err));
     }
-    s->data.max_length--; /* an answer has at least one token */
+    session_set_length(s, context - 1); /* an answer has at least one token */
     TRY(prompts_load(&s->data, SPLIT_TRAIN, c->prompts.value, c->prompts.n, &p->prompts, err));
     TRY(ppo_evaluation_open(s, c, context, &p->evaluation, err));
     return order_create(p->prompts.n, (uint64_t)p->config->seed, RANDOM_PROMPTS, p->options->round, &p->order,
@@ -150,7 +150,8 @@ static status open_all(ppo *p, error *err) {
     TRY(add_inputs(p, err));
     TRY(open_judge(p, err));
     p->iterations = config_int_of_round(&c->iterations, p->options->round ? p->options->round : 1);
-    p->schedule = schedule_of(&c->optimizer, p->iterations);
+    p->schedule = p->value_schedule = schedule_of(&c->optimizer, p->iterations);
+    p->value_schedule.kind = schedule_kind_of(c->value_schedule);
     p->controller = (struct ppo_controller){c->kl_coef, c->kl_adaptive, c->kl_target, c->kl_horizon};
     return open_work(p, &l, err);
 }
@@ -242,8 +243,10 @@ static status write_timing(ppo *p, double sampling, double updating, double upda
 
 static status iterate(ppo *p, progress *bar, error *err) {
     const struct config_ppo *c = p->c;
-    double factor = schedule_factor(&p->schedule, p->iteration), started = clock_seconds();
-    iteration_rates rates = {p->controller.kl_coef, c->optimizer.lr * factor, c->value_lr * factor};
+    double started = clock_seconds();
+    iteration_rates rates = {p->controller.kl_coef,
+                             c->optimizer.lr * schedule_factor(&p->schedule, p->iteration),
+                             c->value_lr * schedule_factor(&p->value_schedule, p->iteration)};
     int64_t iteration = p->iteration + 1;
     update_figures figures;
 
@@ -281,10 +284,9 @@ static status evaluate(ppo *p, error *err) {
 static status between_iterations(ppo *p, error *err) {
     int64_t n = p->iteration, all = p->iterations;
     if (stage_is_due(p->c->eval_every, n, all)) TRY(evaluate(p, err));
-    if (stage_is_due(p->c->save_every, n, all)) return save_checkpoint(p, 0, err);
-    if (!signal_stop_requested()) return STATUS_OK;
-    TRY(save_checkpoint(p, 1, err));
-    return stage_interrupted("iteration", n, err);
+    stage_pause pause = stage_between(p->c->save_every, n, all);
+    if (pause.save) TRY(save_checkpoint(p, !pause.scheduled, err));
+    return pause.stop ? stage_interrupted("iteration", n, err) : STATUS_OK;
 }
 
 /* ---- the run ---- */
@@ -316,6 +318,27 @@ static status save(ppo *p, error *err) {
     return run_finish(p->run, err);
 }
 
+/* What the keys must be together, before anything is opened. */
+static status check_keys(const struct config *config, error *err) {
+    const struct config_ppo *c = &config->ppo;
+    const char *missing = c->score.kind == CONFIG_JUDGE_MODEL && !c->reward            ? "ppo.reward"
+                          : c->score.kind == CONFIG_JUDGE_RULE && !c->score.rule       ? "ppo.rule"
+                          : c->score.kind == CONFIG_JUDGE_COMMAND && !c->score.command ? "ppo.command"
+                          : c->ptx_coef > 0 && !c->ptx.n                               ? "ppo.ptx"
+                                                                                       : NULL;
+    if (missing)
+        return error_set(err, STATUS_USAGE, "%s is needed%s", missing,
+                         strcmp(missing, "ppo.ptx") == 0
+                             ? " with ppo.ptx_coef > 0: files of pre-training texts"
+                             : " by the way answers are scored (ppo.score)");
+    double n = (double)c->batch * c->samples_per_prompt;
+    if (c->kl_adaptive && c->kl_horizon <= 0.2f * (float)n)
+        return error_set(err, STATUS_USAGE,
+                         "%s: ppo.kl_horizon is %g, must be over a fifth of the %g answers of an iteration",
+                         config_place(config->source, "ppo.kl_horizon"), (double)c->kl_horizon, n);
+    return STATUS_OK;
+}
+
 static status run_stages(ppo *p, run_state state, error *err) {
     TRY(open_all(p, err));
     if (p->options->dry_run) return STATUS_OK;
@@ -334,6 +357,7 @@ static status open_run(ppo *p, run_state *state, error *err) {
 status ppo_run(const struct config *c, const stage_options *options, error *err) {
     ppo p = {.config = c, .c = &c->ppo, .options = options, .log = options->log};
     run_state state = RUN_NEW;
+    TRY(check_keys(c, err));
     status s = options->dry_run ? STATUS_OK : open_run(&p, &state, err);
     if (s == STATUS_OK && state == RUN_FINISHED)
         log_line(options->log, "%s: ppo was finished before", c->run);

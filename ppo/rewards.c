@@ -4,7 +4,7 @@
 
 float ppo_score(const struct ppo_score_rule *rule, float score, int finished) {
     if (!finished && rule->unfinished == PPO_UNFINISHED_REPLACE) score = rule->unfinished_score;
-    if (!finished && rule->unfinished == PPO_UNFINISHED_SUBTRACT) score -= rule->unfinished_score;
+    if (!finished && rule->unfinished == PPO_UNFINISHED_SUBTRACT) score -= fabsf(rule->unfinished_score);
     if (rule->clip > 0 && score > rule->clip) return rule->clip;
     if (rule->clip > 0 && score < -rule->clip) return -rule->clip;
     return score;

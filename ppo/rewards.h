@@ -9,7 +9,7 @@
 enum ppo_unfinished { /* an answer that reached the token limit without its end token */
                       PPO_UNFINISHED_REPLACE,  /* gets unfinished_score instead of its own (-1 in [Ziegler,
                                                   N+]) */
-                      PPO_UNFINISHED_SUBTRACT, /* gets its own minus unfinished_score (a positive number; TRL)
+                      PPO_UNFINISHED_SUBTRACT, /* gets its own minus |unfinished_score| (TRL)
                                                 */
                       PPO_UNFINISHED_KEEP,     /* keeps its own (Stiennon et al. 2020) */
 };

@@ -10,9 +10,10 @@
 status rollout_create(const struct config_ppo *c, int longest_prompt, int context, rollout *out, error *err) {
     int width = longest_prompt + c->max_tokens < context ? longest_prompt + c->max_tokens : context;
     int n = c->batch * c->samples_per_prompt;
-    size_t tokens = (size_t)n * (size_t)c->max_tokens;
+    int most = c->max_tokens < context ? c->max_tokens : context;
+    size_t tokens = (size_t)n * (size_t)most;
     *out = (rollout){.n = n, .width = width};
-    TRY(answers_create(c->batch, c->samples_per_prompt, c->max_tokens, &out->answers, err));
+    TRY(answers_create(c->batch, c->samples_per_prompt, most, &out->answers, err));
     float **per_token[] = {&out->logprob, &out->logprob_ref, &out->value,
                            &out->reward,  &out->advantage,   &out->value_target};
     int missing = 0;

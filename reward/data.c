@@ -18,6 +18,9 @@ static status load(session *s, const struct config_reward *c, reward_data *d, er
 status reward_data_open(session *s, const struct config_reward *c, int round, reward_data *out, error *err) {
     *out = (reward_data){0};
     status st = load(s, c, out, err);
+    if (st == STATUS_OK && c->normalise != CONFIG_NORMALISE_NONE && c->normalise_on.n)
+        st = answer_list_load(&s->data, SPLIT_ANY, c->normalise_on.value, c->normalise_on.n,
+                              &out->normalise_on, err);
     if (st == STATUS_OK)
         st = order_create(out->train.n, (uint64_t)s->config->seed, RANDOM_SHUFFLE, round, &out->order, err);
     if (st == STATUS_OK) {
@@ -32,6 +35,7 @@ status reward_data_open(session *s, const struct config_reward *c, int round, re
 void reward_data_close(reward_data *d) {
     rankings_free(&d->train);
     rankings_free(&d->valid);
+    answer_list_free(&d->normalise_on);
     order_free(&d->order);
     free(d->index);
     *d = (reward_data){0};
@@ -39,7 +43,10 @@ void reward_data_close(reward_data *d) {
 
 void reward_data_step(reward_data *d, const struct config_reward *c, const struct reward_loss *how) {
     d->totals = (struct reward_totals){0};
-    for (d->n_index = 0; d->n_index < c->batch;) {
+    int64_t left = ((int64_t)c->epochs - d->order.epoch) * d->train.n - d->order.next;
+    int n = c->steps || left > c->batch ? c->batch
+                                        : (int)left; /* the last step of the epochs takes what is left */
+    for (d->n_index = 0; d->n_index < n;) {
         int i = order_next(&d->order);
         const ranking *r = &d->train.entry[i];
         d->index[d->n_index++] = i;
@@ -69,6 +76,8 @@ limits reward_limits(const reward_data *d, const struct config_reward *c) {
     int whole = d->train.most_tokens > d->valid.most_tokens ? d->train.most_tokens : d->valid.most_tokens;
     int most = c->micro_tokens > whole ? c->micro_tokens : whole;
     int longest = d->train.longest > d->valid.longest ? d->train.longest : d->valid.longest;
+    if (d->normalise_on.longest > longest) longest = d->normalise_on.longest;
+    if (longest > most) most = longest;
     return (limits){.max_token = most,
                     .max_row = most,
                     .max_seq = most,

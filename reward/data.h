@@ -2,6 +2,7 @@
 #ifndef RLHF_REWARD_DATA_H
 #define RLHF_REWARD_DATA_H
 
+#include "datasets/answers.h"
 #include "datasets/order.h"
 #include "datasets/pack.h"
 #include "datasets/rankings.h"
@@ -9,7 +10,8 @@
 #include "reward/loss.h"
 
 typedef struct reward_data {
-    rankings train, valid; /* valid may be empty */
+    rankings train, valid;    /* valid may be empty */
+    answer_list normalise_on; /* n 0: the answers of the training rankings serve */
     order order;
     int64_t steps;
     int32_t *index; /* rankings of the current step, [n_index] */

@@ -86,15 +86,10 @@ static status score_list(reward *w, const answer_list *list, float *score, error
 }
 
 static status score_files(reward *w, float **score, int64_t *n, error *err) {
-    answer_list list;
-    data_options o = w->session.data;
-    if (o.max_length > w->pack.limits.max_len) o.max_length = w->pack.limits.max_len;
-    TRY(answer_list_load(&o, SPLIT_ANY, w->c->normalise_on.value, w->c->normalise_on.n, &list, err));
-    *n = list.n;
-    *score = malloc(sizeof **score * (size_t)list.n);
-    status st = *score ? score_list(w, &list, *score, err) : error_memory(err, "scores");
-    answer_list_free(&list);
-    return st;
+    const answer_list *list = &w->data.normalise_on;
+    *n = list->n;
+    *score = malloc(sizeof **score * (size_t)list->n);
+    return *score ? score_list(w, list, *score, err) : error_memory(err, "scores");
 }
 
 static status score_rankings(reward *w, float **score, int64_t *n, error *err) {

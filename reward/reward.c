@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "core/base/progress.h"
-#include "core/base/signal.h"
 #include "core/train/checkpoint.h"
 #include "reward/work.h"
 
@@ -14,7 +13,8 @@
 static status open_model(reward *w, error *err) {
     model_options o = {
         .trained = 1, .language_head = 0, .n_score = 1, .score_bias = 0, .n_vocab = w->session.n_vocab};
-    o.seed = (uint64_t)w->config->seed + (uint64_t)w->options->round;
+    o.seed = (uint64_t)w->config->seed;
+    o.round = w->options->round;
     TRY(model_load(w->session.dev, w->c->init, &o, &w->model, err));
     model_set_reward_scale(w->model, 0, 1);
     session_set_length(&w->session, model_get_config(w->model)->context);
@@ -23,9 +23,10 @@ static status open_model(reward *w, error *err) {
 
 static status check_pairs(const reward *w, error *err) {
     int64_t pairs = 0;
-    for (int i = 0; i < w->data.train.n; i++)
-        pairs +=
-            reward_count_pairs(w->how.ties, w->data.train.entry[i].n_answer, w->data.train.entry[i].rank);
+    for (int i = 0; i < w->data.train.n; i++) {
+        const ranking *r = &w->data.train.entry[i];
+        if (r->weight > 0) pairs += reward_count_pairs(w->how.ties, r->n_answer, r->rank);
+    }
     if (pairs) return STATUS_OK;
     return error_set(
         err, STATUS_DATA,
@@ -190,10 +191,9 @@ static status train_step(reward *w, progress *bar, error *err) {
 static status between_steps(reward *w, error *err) {
     int64_t n = w->step, all = w->data.steps;
     if (stage_is_due(w->c->eval_every, n, all)) TRY(reward_validate(w, err));
-    if (stage_is_due(w->c->save_every, n, all)) return save_checkpoint(w, 0, err);
-    if (!signal_stop_requested()) return STATUS_OK;
-    TRY(save_checkpoint(w, 1, err));
-    return stage_interrupted("step", n, err);
+    stage_pause pause = stage_between(w->c->save_every, n, all);
+    if (pause.save) TRY(save_checkpoint(w, !pause.scheduled, err));
+    return pause.stop ? stage_interrupted("step", n, err) : STATUS_OK;
 }
 
 static status train(reward *w, error *err) {

@@ -99,9 +99,12 @@ static void close_all(generation *g) {
     run_close(g->run);
 }
 
-static void note_answer(void *context, int tokens) {
+static status note_answer(void *context, int tokens, error *err) {
     generation *g = context;
     progress_step(&g->bar, ++g->done, tokens, NULL);
+    if (!signal_stop_requested()) return STATUS_OK;
+    return error_set(err, STATUS_INTERRUPTED,
+                     "stopped by a signal after %" PRId64 " answers; start again with --resume", g->done);
 }
 
 static status write_answers(generation *g, error *err) {
@@ -238,6 +241,9 @@ status generate_command(int argc, char **argv, error *err) {
     if (argc > SETTINGS_MAX) return error_set(err, STATUS_USAGE, "generate: too many arguments\n%s", USAGE);
     TRY(expand(argc, argv, expanded, &n, room, &round, err));
     status s = config_load(n, expanded, CONFIG_OF_GENERATE, needed, &command, &config, err);
+    if (s == STATUS_OK && command.dry_run)
+        s = error_set(err, STATUS_USAGE,
+                      "generate has no --dry-run; `rlhf plan CONFIG` tells what memory it takes");
     if (s == STATUS_OK && !command.help) {
         generate_job job = generate_job_of(&config);
         job.resume = command.resume;

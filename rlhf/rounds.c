@@ -54,7 +54,7 @@ status rounds_open_judge(rounds *r, const struct config_judge *c, device *dev, j
     *out = NULL;
     if (c->kind == CONFIG_JUDGE_RULE) return c->rule ? judge_open_rule(c->rule, out, err) : STATUS_OK;
     if (c->kind == CONFIG_JUDGE_MODEL)
-        return c->model ? judge_open_model(dev, c->model, out, err) : STATUS_OK;
+        return c->model ? judge_open_model(dev, c->model, r->c->data.system, out, err) : STATUS_OK;
     return c->command ? judge_open_command(c->command, c->timeout, 0, run_path(r->run, "log.txt"), out, err)
                       : STATUS_OK;
 }
@@ -73,10 +73,10 @@ static status import(rounds *r, const char *directory, error *err) {
 static status make_tokenizer(rounds *r, error *err) {
     const struct config *c = r->c;
     static const char *const template_word[] = {"plain", "plain", "chatml"};
-    if (c->tokenizer.path) {
-        r->tokenizer = c->tokenizer.path;
-        return STATUS_OK;
-    }
+    const char *init = c->pretrain.train.n ? c->pretrain.init : c->sft.init;
+    /* A model that is there brings the tokenizer that its ids are of. */
+    r->tokenizer = c->tokenizer.path ? c->tokenizer.path : init;
+    if (r->tokenizer) return STATUS_OK;
     r->tokenizer = rounds_path(r, "tokenizer");
     if (!r->tokenizer) return error_memory(err, "a path");
     if (path_exists(r->tokenizer)) return STATUS_OK;
@@ -172,7 +172,19 @@ static status stop_if_asked(error *err) {
     return error_set(err, STATUS_INTERRUPTED, "stopped by a signal; start again to go on");
 }
 
+/* Keys that a rounds config may hold for the programs alone, and that the rounds set themselves. */
+static void warn_of_unused(const rounds *r) {
+    static const char *const key[] = {
+        "ppo.policy",   "ppo.reference",  "ppo.reward",       "ppo.value",      "reward.init",
+        "reward.train", "generate.model", "generate.prompts", "generate.split", "generate.samples"};
+    for (size_t i = 0; i < sizeof key / sizeof *key; i++)
+        if (config_is_given(r->c->source, key[i]))
+            log_warning(r->log, "%s: %s is set by the rounds themselves; the value given is not used",
+                        config_place(r->c->source, key[i]), key[i]);
+}
+
 static status all_rounds(rounds *r, error *err) {
+    warn_of_unused(r);
     TRY(make_tokenizer(r, err));
     TRY(store_open(rounds_path(r, "store.db"), STORE_WRITER, &r->store, err));
     TRY(pretrain(r, err));
@@ -187,7 +199,6 @@ static status all_rounds(rounds *r, error *err) {
         TRY(report_write(r->c->run, err));
     }
     TRY(run_finish(r->run, err));
-    TRY(report_write(r->c->run, err));
     TRY(report_print(r->c->run, stdout, err));
     log_line(r->log, "the report: %s/report.html", r->c->run);
     return STATUS_OK;

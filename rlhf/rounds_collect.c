@@ -87,9 +87,9 @@ static status make_tasks(rounds *r, int round, const char *split, int parts, int
 /* All tasks of the round in one transaction, once. */
 static status make_all_tasks(rounds *r, int round, int parts, error *err) {
     store_progress p;
-    TRY(store_open_round(r->store, round, err));
     TRY(store_read_progress(r->store, round, &p, err));
-    if (p.tasks) return STATUS_OK;
+    if (p.tasks) return STATUS_OK; /* also of a round that is closed already */
+    TRY(store_open_round(r->store, round, err));
     TRY(store_begin(r->store, err));
     status s = make_tasks(r, round, "train", parts, rankings_of(r->c, round), err);
     if (s == STATUS_OK) s = make_tasks(r, round, "valid", VALID_PARTS, 0, err);

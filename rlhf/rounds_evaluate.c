@@ -14,7 +14,7 @@
 #include "rlhf/generate.h"
 #include "rlhf/rounds.h"
 
-enum { PACK_TOKENS = 1024 };
+enum { PACK_TOKENS = 1024, SEQUENCE_LIMIT = 1 << 20 };
 
 typedef struct evaluation {
     rounds *r;
@@ -191,7 +191,7 @@ static status measure_accuracies(evaluation *e, error *err) {
     error none = {0};
     if (e->round == 0) return STATUS_OK;
     data_options o = e->session->data;
-    o.max_length++; /* the evaluation's prompts leave room for an answer; a ranking's sequences need none */
+    o.max_length = SEQUENCE_LIMIT; /* they were trained on: the models' context is what counts */
     status s = rankings_load(&o, SPLIT_VALID, &snapshot, 1, &held, &none);
     if (s == STATUS_DATA) return STATUS_OK; /* nothing is held out */
     if (s != STATUS_OK) return error_set(err, s, "%s", none.message);

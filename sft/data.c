@@ -27,11 +27,33 @@ static int most_examples(const sft_data *d, const struct config_sft *c) {
     return c->batch_tokens / shortest + 1;
 }
 
-static int64_t count_steps(const sft_data *d, const struct config_sft *c) {
+/* Examples until the epochs end. */
+static int64_t examples_left(const sft_data *d, const struct config_sft *c) {
+    return ((int64_t)c->epochs - d->order.epoch) * d->train.n - d->order.next;
+}
+
+void sft_data_step(sft_data *d, const struct config_sft *c) {
+    int64_t tokens = 0;
+    d->n_index = 0;
+    d->n_target = 0;
+    while ((c->batch ? d->n_index < c->batch : tokens < c->batch_tokens) &&
+           (c->steps || examples_left(d, c) > 0)) {
+        int i = order_next(&d->order);
+        d->id[d->n_index] = (uint64_t)d->order.epoch << 32 | (uint64_t)i;
+        d->index[d->n_index++] = i;
+        d->n_target += sequence_targets(&d->train, i);
+        tokens += sequence_length(&d->train, i);
+    }
+}
+
+/* By going through the epochs once: steps in tokens are of different numbers of examples. */
+static int64_t count_steps(sft_data *d, const struct config_sft *c) {
+    int64_t steps = 0;
     if (c->steps) return c->steps;
-    int64_t all = (int64_t)c->epochs * (c->batch ? d->train.n : (int64_t)d->train.token.len);
-    int64_t step = c->batch ? c->batch : c->batch_tokens;
-    return (all + step - 1) / step;
+    if (c->batch) return (examples_left(d, c) + c->batch - 1) / c->batch;
+    for (; examples_left(d, c) > 0; steps++) sft_data_step(d, c);
+    order_seek(&d->order, 0, 0);
+    return steps;
 }
 
 status sft_data_open(session *s, const struct config_sft *c, int round, sft_data *out, error *err) {
@@ -40,11 +62,13 @@ status sft_data_open(session *s, const struct config_sft *c, int round, sft_data
     if (st == STATUS_OK)
         st = order_create(out->train.n, (uint64_t)s->config->seed, RANDOM_SHUFFLE, round, &out->order, err);
     if (st == STATUS_OK) {
-        out->steps = count_steps(out, c);
         out->most_index = most_examples(out, c);
         out->index = calloc((size_t)out->most_index, sizeof *out->index);
         out->id = calloc((size_t)out->most_index, sizeof *out->id);
-        if (!out->index || !out->id) st = error_memory(err, "a step's examples");
+        if (!out->index || !out->id)
+            st = error_memory(err, "a step's examples");
+        else
+            out->steps = count_steps(out, c);
     }
     if (st != STATUS_OK) sft_data_close(out);
     return st;
@@ -57,19 +81,6 @@ void sft_data_close(sft_data *d) {
     free(d->index);
     free(d->id);
     *d = (sft_data){0};
-}
-
-void sft_data_step(sft_data *d, const struct config_sft *c) {
-    int64_t tokens = 0;
-    d->n_index = 0;
-    d->n_target = 0;
-    while (c->batch ? d->n_index < c->batch : tokens < c->batch_tokens) {
-        int i = order_next(&d->order);
-        d->id[d->n_index] = (uint64_t)d->order.epoch << 32 | (uint64_t)i;
-        d->index[d->n_index++] = i;
-        d->n_target += sequence_targets(&d->train, i);
-        tokens += sequence_length(&d->train, i);
-    }
 }
 
 limits sft_limits(const sft_data *d, const struct config_sft *c) {

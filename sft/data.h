@@ -22,7 +22,8 @@ typedef struct sft_data {
 status sft_data_open(session *s, const struct config_sft *c, int round, sft_data *out, error *err);
 void sft_data_close(sft_data *d);
 
-/* Draws the examples of the next step: c->batch of them, or as many as reach c->batch_tokens. */
+/* Draws the examples of the next step: c->batch of them, or as many as reach c->batch_tokens; the last step
+   of the epochs takes what is left. */
 void sft_data_step(sft_data *d, const struct config_sft *c);
 
 /* What a workspace must hold for micro-batches of c->micro_tokens. */

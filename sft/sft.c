@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "core/base/progress.h"
-#include "core/base/signal.h"
 #include "core/train/checkpoint.h"
 #include "sft/data.h"
 #include "sft/loss.h"
@@ -244,10 +243,9 @@ static status between_steps(sft *s, error *err) {
     if (stage_is_due(s->c->eval_every, n, all)) TRY(validate(s, err));
     if (s->c->sample_every && stage_is_due(s->c->sample_every, n, all))
         TRY(sft_samples_show(&s->samples, &s->session, s->model, (uint64_t)s->config->seed, n, err));
-    if (stage_is_due(s->c->save_every, n, all)) return save_checkpoint(s, 0, err);
-    if (!signal_stop_requested()) return STATUS_OK;
-    TRY(save_checkpoint(s, 1, err));
-    return stage_interrupted("step", n, err);
+    stage_pause pause = stage_between(s->c->save_every, n, all);
+    if (pause.save) TRY(save_checkpoint(s, !pause.scheduled, err));
+    return pause.stop ? stage_interrupted("step", n, err) : STATUS_OK;
 }
 
 /* ---- the run ---- */

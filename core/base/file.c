@@ -227,6 +227,12 @@ status path_rename(const char *from, const char *to, error *err) {
     return sync_directory_of(to, err);
 }
 
+/* Not through a link, which could lead back. */
+static int is_own_directory(const char *path) {
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 status path_remove_temporaries(const char *directory, error *err) {
     if (!path_is_directory(directory)) return STATUS_OK;
     char **names;
@@ -240,7 +246,7 @@ status path_remove_temporaries(const char *directory, error *err) {
             s = error_memory(err, "a path");
         else if (len > tail && strcmp(names[i] + len - tail, FILE_TEMPORARY) == 0)
             s = path_remove_tree(child, err);
-        else if (path_is_directory(child))
+        else if (is_own_directory(child))
             s = path_remove_temporaries(child, err);
         free(child);
     }

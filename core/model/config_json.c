@@ -231,8 +231,8 @@ static void put_llama(buffer *b, const model_config *c) {
 static void put_scores(buffer *b, const model_config *c) {
     buffer_string(b, ",\n  \"id2label\": {\"0\": \"LABEL_0\"},\n  \"label2id\": {\"LABEL_0\": 0}");
     put_int(b, "num_labels", 1);
-    /* transformers' classifiers look for the last token that is no padding. */
-    if (c->eos_token >= 0) put_int(b, "pad_token_id", c->eos_token);
+    /* No pad_token_id: transformers' classifiers read the last token that is not it, and ours read the end
+     * token. */
     if (c->score_bias) put_bool(b, "score_bias", 1);
     put_float(b, "reward_mean", c->reward_mean);
     put_float(b, "reward_std", c->reward_std);

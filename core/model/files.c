@@ -175,7 +175,7 @@ status model_load(device *dev, const char *directory, const model_options *o, mo
     status s = check_file(&config, file, err);
     if (s == STATUS_OK) s = model_make(dev, &config, o->trained, out, err);
     if (s == STATUS_OK && config.n_score)
-        s = model_draw_params(*out, (*out)->flat.n_param - 1 - config.score_bias, o->seed, err);
+        s = model_draw_params(*out, (*out)->flat.n_param - 1 - config.score_bias, o->seed, o->round, err);
     if (s == STATUS_OK) s = load_tensors(*out, file, err);
     safetensors_close(file);
     if (s != STATUS_OK) {

@@ -103,7 +103,7 @@ static inline mat model_mat_grad(const model *m, mat p) {
 
 /* model.c: a model with memory and no values; then values for parameters [first, n_param). */
 status model_make(device *dev, const model_config *config, int trained, model **out, error *err);
-status model_draw_params(model *m, int first, uint64_t seed, error *err);
+status model_draw_params(model *m, int first, uint64_t seed, int round, error *err);
 /* params.c: the list of parameters and their offsets; model->params is made, the pointers are bound to
  * flat.master. */
 status model_list_params(model *m, error *err);

@@ -123,7 +123,7 @@ static int ends_with(const char *text, const char *tail) {
 }
 
 /* Draws parameter i on the host. */
-static void draw(const model *m, int i, uint64_t seed, float *value) {
+static void draw(const model *m, int i, uint64_t seed, int round, float *value) {
     const param *p = &m->flat.param[i];
     int is_norm = strstr(p->name, "norm") != NULL;
     if (ends_with(p->name, ".bias") || is_norm) {
@@ -136,13 +136,14 @@ static void draw(const model *m, int i, uint64_t seed, float *value) {
         scale /= sqrt(2.0 * m->config.n_layer);
     int is_head = strcmp(p->name, "score.weight") == 0;
     if (is_head) scale = 1.0 / sqrt(m->config.d_model + 1.0);
-    random_key key = random_make_key(seed, is_head ? RANDOM_HEAD : RANDOM_INIT, 0, is_head ? 0 : (uint32_t)i);
+    random_key key = random_make_key(seed, is_head ? RANDOM_HEAD : RANDOM_INIT, (uint32_t)round,
+                                     is_head ? 0 : (uint32_t)i);
     random_normal(key, (size_t)p->count, value);
     for (int64_t j = 0; j < p->count; j++) value[j] = (float)(value[j] * scale);
 }
 
 /* Draws and uploads parameters [first, n_param). */
-status model_draw_params(model *m, int first, uint64_t seed, error *err) {
+status model_draw_params(model *m, int first, uint64_t seed, int round, error *err) {
     int64_t most = 0;
     for (int i = first; i < m->flat.n_param; i++)
         if (m->flat.param[i].count > most) most = m->flat.param[i].count;
@@ -151,7 +152,7 @@ status model_draw_params(model *m, int first, uint64_t seed, error *err) {
     status s = STATUS_OK;
     for (int i = first; i < m->flat.n_param && s == STATUS_OK; i++) {
         const param *p = &m->flat.param[i];
-        draw(m, i, seed, value);
+        draw(m, i, seed, round, value);
         m->dev->ops->upload(m->dev, m->flat.master + p->offset, value, sizeof *value * (size_t)p->count);
         s = m->dev->ops->sync(m->dev, err);
     }
@@ -162,7 +163,7 @@ status model_draw_params(model *m, int first, uint64_t seed, error *err) {
 status model_init(device *dev, const model_config *config, uint64_t seed, int trained, model **out,
                   error *err) {
     TRY(model_make(dev, config, trained, out, err));
-    status s = model_draw_params(*out, 0, seed, err);
+    status s = model_draw_params(*out, 0, seed, 0, err);
     if (s != STATUS_OK) {
         model_free(*out);
         *out = NULL;

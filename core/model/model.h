@@ -84,12 +84,13 @@ typedef struct flat {
 /* ---- making ---- */
 /* How a directory is read: trained, and with which heads (config.language_head, n_score, score_bias are
    overridden when
-   >= 0). A score head that the directory lacks is drawn N(0, 1 / (d + 1)) from `seed`. */
+   >= 0). A score head that the directory lacks is drawn N(0, 1 / (d + 1)) from (seed, round). */
 typedef struct model_options {
     int trained;
     int language_head, n_score, score_bias; /* -1: as the directory has them */
     int n_vocab;                            /* 0: vocab_size */
     uint64_t seed;
+    int round;
 } model_options;
 
 /* STATUS_DATA: missing or unreadable files, missing, unknown or wrongly shaped tensors, each by name. */

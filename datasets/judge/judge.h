@@ -24,8 +24,9 @@ typedef struct judge_item {
 
 /* A rule by name: "demo" (datasets/demo/rule.h). STATUS_USAGE for another. */
 status judge_open_rule(const char *name, judge **out, error *err);
-/* A reward model's directory: score = (raw - reward_mean) / reward_std. dev stays the caller's. */
-status judge_open_model(device *dev, const char *directory, judge **out, error *err);
+/* A reward model's directory: score = (raw - reward_mean) / reward_std. system: the system prompt of chats
+   without one, as in its training; NULL: none. dev and system stay the caller's. */
+status judge_open_model(device *dev, const char *directory, const char *system, judge **out, error *err);
 /* One process for the whole run, `sh -c command`, JSON lines in and out; its stderr is appended to log_path
    (NULL: ours). ranker: it gets {"prompt"|"messages","answers"} and answers {"ranks":[...]}; else
    {"prompt"|"messages","answer","finish"} and a number. timeout_s: seconds that one line may take. */

@@ -76,7 +76,7 @@ static void close_model(judge *base) {
     free(j);
 }
 
-static status open_all(model_judge *j, device *dev, const char *directory, error *err) {
+static status open_all(model_judge *j, device *dev, const char *directory, const char *system, error *err) {
     const chat_template *chat;
     model_config stored;
     TRY(model_config_load(directory, &stored, err));
@@ -93,16 +93,17 @@ static status open_all(model_judge *j, device *dev, const char *directory, error
     TRY(workspace_create(dev, c, &l, &j->ws, err));
     TRY(pack_create(&l, &j->pack, err));
     j->tokenizer = tokenizer_hash(j->tok);
-    j->data = (data_options){.tok = j->tok, .chat = chat, .max_length = c->context, .bad = &j->bad};
+    j->data = (data_options){
+        .tok = j->tok, .chat = chat, .system = system, .max_length = c->context, .bad = &j->bad};
     return STATUS_OK;
 }
 
-status judge_open_model(device *dev, const char *directory, judge **out, error *err) {
+status judge_open_model(device *dev, const char *directory, const char *system, judge **out, error *err) {
     *out = NULL;
     model_judge *j = calloc(1, sizeof *j);
     if (!j) return error_memory(err, "a judge");
     j->base = (judge){.score = score_items, .close = close_model};
-    status s = open_all(j, dev, directory, err);
+    status s = open_all(j, dev, directory, system, err);
     if (s != STATUS_OK) {
         close_model(&j->base);
         return s;

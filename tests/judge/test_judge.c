@@ -262,7 +262,7 @@ static void test_a_model(void **state) {
     OK(model_save(m, NULL, *state, err));
     OK(tokenizer_save(tok, "plain", *state, err));
     judge *j;
-    OK(judge_open_model(dev, *state, &j, err));
+    OK(judge_open_model(dev, *state, NULL, &j, err));
     /* Some with ids of this tokenizer, which count; of another, which do not; and with none. The ids are no
        encoding of the text here, so that the difference shows. */
     for (int i = 0; i < N; i++) {
@@ -318,9 +318,9 @@ static void test_a_model(void **state) {
     m = case_model(dev, &c, 4, 0);
     OK(model_save(m, NULL, *state, err));
     model_free(m);
-    REFUSED(judge_open_model(dev, *state, &j, err), STATUS_DATA, "");
+    REFUSED(judge_open_model(dev, *state, NULL, &j, err), STATUS_DATA, "");
     assert_null(j);
-    REFUSED(judge_open_model(dev, path_in(*state, "none"), &j, err), STATUS_DATA, "none");
+    REFUSED(judge_open_model(dev, path_in(*state, "none"), NULL, &j, err), STATUS_DATA, "none");
     device_close(dev);
     tokenizer_free(tok);
 }
