@@ -37,7 +37,11 @@ static model_config shape(void) {
     return c;
 }
 
-static void count(void *context, int tokens) { *(int *)context += tokens; }
+static status count(void *context, int tokens, error *e) {
+    (void)e;
+    *(int *)context += tokens;
+    return STATUS_OK;
+}
 
 static void sample(answers *a, const prompts *p, const model_config *c, uint64_t seed) {
     device *dev = case_device(DEVICE_CPU, 2, NULL);
