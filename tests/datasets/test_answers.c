@@ -155,9 +155,21 @@ static void test_lines_of_others(void **state) {
     assert_int_equal(list.entry[3].n_token, 3);
     assert_false(list.entry[3].finished);
     answer_list_free(&list);
+    /* A chat's closing answer is the answer. */
+    file = data_file(*state, "c.jsonl",
+                     "{\"messages\": [{\"role\": \"user\", \"content\": \"p\"},"
+                     " {\"role\": \"assistant\", \"content\": \"ab\"}]}\n");
+    o.max_length = 64;
+    OK(answer_list_load(&o, SPLIT_ANY, &file, 1, &list, err));
+    assert_int_equal(list.n, 1);
+    assert_string_equal(list.entry[0].answer, "ab");
+    assert_non_null(strstr(list.entry[0].messages, "\"p\""));
+    assert_int_equal(list.entry[0].n_token - list.entry[0].n_prompt, 3);
+    answer_list_free(&list);
+    o.max_length = 12;
     static const char *const wrong[][2] = {
-        {"{\"prompt\": \"p\"}\n", "\"completion\" is no string"},
-        {"{\"prompt\": \"p\", \"text\": 3}\n", "\"text\" is no string"},
+        {"{\"prompt\": \"p\"}\n", "no answer: neither"},
+        {"{\"prompt\": \"p\", \"text\": 3}\n", "no answer: neither"},
         {"{\"text\": \"ab\"}\n", "b.jsonl:1"},
         {"{\"prompt\": \"\", \"text\": \"ab\"}\n", "an empty prompt"},
         {"{\"prompt\": \"p\", \"text\": \"abcdefghijkl\"}\n",
