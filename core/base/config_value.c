@@ -247,8 +247,11 @@ static status read_text(const store *s, const config_scalar *v, bool is_path, co
     json_decref(utf8);
     if (is_path && !v->length) return refuse_scalar(s, v, "a path");
     char *joined = is_path && s->directory ? path_join(s->directory, v->text) : strdup(v->text);
-    char *text = joined && is_path ? path_normal(joined) : joined;
-    if (text != joined) free(joined);
+    char *text = joined;
+    if (joined && is_path) {
+        text = path_normal(joined);
+        free(joined);
+    }
     char *kept = text ? config_take(s->source, strlen(text) + 1) : NULL;
     if (kept) strcpy(kept, text);
     free(text);
