@@ -87,6 +87,7 @@ status session_open(const struct config *config, const char *model_directory, lo
                     error *err) {
     *out = (session){.config = config, .log = log, .bad = {.most = config->data.max_bad, .log = log}};
     status s = device_open_cpu(config->threads, &out->dev, err);
+    if (s == STATUS_OK) s = dist_open_single(&out->ranks, err);
     if (s == STATUS_OK) s = open_tokenizer(out, model_directory, err);
     if (s == STATUS_OK && model_directory) s = session_check_tokenizer(out, model_directory, err);
     if (s != STATUS_OK) {
@@ -111,6 +112,8 @@ void session_set_length(session *s, int context) {
 void session_close(session *s) {
     tokenizer_free(s->tok);
     if (s->dev) device_close(s->dev);
+    dist_close(s->ranks);
+    s->ranks = NULL;
     s->tok = NULL;
     s->dev = NULL;
 }
@@ -145,14 +148,15 @@ status session_model_config(const session *s, model_config *out, error *err) {
     return STATUS_OK;
 }
 
-struct optimizer_options optimizer_options_of(const struct config_optimizer *c, float ema) {
+struct optimizer_options optimizer_options_of(const struct config_optimizer *c, float ema, dist *ranks) {
     return (struct optimizer_options){.beta1 = c->beta1,
                                       .beta2 = c->beta2,
                                       .eps = c->eps,
                                       .tf1 = c->adam_eps == CONFIG_ADAM_EPS_TF1,
                                       .weight_decay = c->weight_decay,
                                       .clip = c->clip,
-                                      .ema = ema};
+                                      .ema = ema,
+                                      .ranks = ranks};
 }
 
 enum schedule_kind schedule_kind_of(int config_schedule) {

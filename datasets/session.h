@@ -46,6 +46,7 @@ status stage_interrupted(const char *unit, int64_t step, error *err);
 typedef struct session {
     const struct config *config;
     device *dev;
+    dist *ranks;
     tokenizer *tok;
     const chat_template *chat;
     int end_token, n_vocab;
@@ -74,7 +75,7 @@ status session_shape(const struct config *config, int n_vocab, model_config *out
 status session_model_config(const session *s, model_config *out, error *err);
 
 /* The config's optimizer as the rooms below take it. */
-struct optimizer_options optimizer_options_of(const struct config_optimizer *c, float ema);
+struct optimizer_options optimizer_options_of(const struct config_optimizer *c, float ema, dist *ranks);
 enum schedule_kind schedule_kind_of(int config_schedule);
 struct schedule schedule_of(const struct config_optimizer *c, int64_t steps);
 

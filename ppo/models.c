@@ -4,8 +4,8 @@
 
 static const char *value_directory(const struct config_ppo *c) { return c->value ? c->value : c->reward; }
 
-static struct optimizer_options how_of(const struct config_ppo *c, int is_policy) {
-    return optimizer_options_of(&c->optimizer, is_policy ? c->ema : 0);
+static struct optimizer_options how_of(const session *s, const struct config_ppo *c, int is_policy) {
+    return optimizer_options_of(&c->optimizer, is_policy ? c->ema : 0, s->ranks);
 }
 
 static status load(session *s, const char *directory, int trained, int scores, model **out, error *err) {
@@ -64,7 +64,7 @@ status ppo_models_open(session *s, const struct config_ppo *c, ppo_models *out, 
 }
 
 status ppo_models_open_optimizers(session *s, const struct config_ppo *c, ppo_models *m, error *err) {
-    struct optimizer_options policy = how_of(c, 1), value = how_of(c, 0);
+    struct optimizer_options policy = how_of(s, c, 1), value = how_of(s, c, 0);
     TRY(optimizer_create(s->dev, model_flat(m->policy), &policy, &m->policy_optimizer, err));
     return optimizer_create(s->dev, model_flat(m->value), &value, &m->value_optimizer, err);
 }
@@ -81,7 +81,7 @@ void ppo_models_close(ppo_models *m) {
 
 status ppo_models_plan(session *s, const struct config_ppo *c, const ppo_models *m, memory_plan *plan,
                        error *err) {
-    struct optimizer_options policy = how_of(c, 1), value = how_of(c, 0);
+    struct optimizer_options policy = how_of(s, c, 1), value = how_of(s, c, 0);
     TRY(model_plan(s->dev, model_get_config(m->policy), 1, "policy", plan, err));
     optimizer_plan(model_flat(m->policy)->count, &policy, "policy", plan);
     TRY(model_plan(s->dev, model_get_config(m->value), 1, "value", plan, err));

@@ -49,7 +49,7 @@ static status add_inputs(reward *w, error *err) {
 static status print_plan(reward *w, const limits *l, error *err) {
     memory_plan plan = {0};
     const model_config *shape = model_get_config(w->model);
-    struct optimizer_options how = optimizer_options_of(&w->c->optimizer, 0);
+    struct optimizer_options how = optimizer_options_of(&w->c->optimizer, 0, w->session.ranks);
     TRY(model_plan(w->session.dev, shape, 1, "model", &plan, err));
     TRY(workspace_plan(w->session.dev, shape, l, "model", &plan, err));
     optimizer_plan(model_flat(w->model)->count, &how, "model", &plan);
@@ -66,7 +66,7 @@ static status open_all(reward *w, error *err) {
     limits l = reward_limits(&w->data, w->c);
     if (w->options->dry_run) return print_plan(w, &l, err);
     TRY(add_inputs(w, err));
-    struct optimizer_options how = optimizer_options_of(&w->c->optimizer, 0);
+    struct optimizer_options how = optimizer_options_of(&w->c->optimizer, 0, w->session.ranks);
     w->schedule = schedule_of(&w->c->optimizer, w->data.steps);
     TRY(workspace_create(w->session.dev, model_get_config(w->model), &l, &w->ws, err));
     TRY(optimizer_create(w->session.dev, model_flat(w->model), &how, &w->optimizer, err));

@@ -71,7 +71,7 @@ static int most_of(int a, int b) { return a > b ? a : b; }
 /* A trained model with its optimizer. */
 static status add_trained(planner *p, const model_config *shape, const struct config_optimizer *c, float ema,
                           const char *owner, memory_plan *plan, error *err) {
-    struct optimizer_options how = optimizer_options_of(c, ema);
+    struct optimizer_options how = optimizer_options_of(c, ema, NULL);
     TRY(model_plan(p->dev, shape, 1, owner, plan, err));
     optimizer_plan(model_count_parameters(shape), &how, owner, plan);
     return STATUS_OK;

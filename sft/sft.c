@@ -53,7 +53,7 @@ static status open_model(sft *s, error *err) {
 static status print_plan(sft *s, const limits *l, error *err) {
     memory_plan plan = {0};
     const model_config *shape = model_get_config(s->model);
-    struct optimizer_options how = optimizer_options_of(&s->c->optimizer, s->c->ema);
+    struct optimizer_options how = optimizer_options_of(&s->c->optimizer, s->c->ema, s->session.ranks);
     TRY(model_plan(s->session.dev, shape, 1, "model", &plan, err));
     TRY(workspace_plan(s->session.dev, shape, l, "model", &plan, err));
     optimizer_plan(model_flat(s->model)->count, &how, "model", &plan);
@@ -81,7 +81,7 @@ static status open_all(sft *s, error *err) {
     limits l = sft_limits(&s->data, s->c);
     if (s->options->dry_run) return print_plan(s, &l, err);
     TRY(add_inputs(s, err));
-    struct optimizer_options how = optimizer_options_of(&s->c->optimizer, s->c->ema);
+    struct optimizer_options how = optimizer_options_of(&s->c->optimizer, s->c->ema, s->session.ranks);
     s->schedule = schedule_of(&s->c->optimizer, s->data.steps);
     TRY(workspace_create(s->session.dev, model_get_config(s->model), &l, &s->ws, err));
     TRY(optimizer_create(s->session.dev, model_flat(s->model), &how, &s->optimizer, err));

@@ -130,6 +130,7 @@ static void update(optimizer *o, double lr, float scale) {
 
 status optimizer_step(optimizer *o, double lr, double *norm, error *err) {
     double length;
+    if (o->how.ranks) TRY(dist_sum(o->how.ranks, o->dev, o->flat->grad, o->flat->count, err));
     TRY(optimizer_norm(o, &length, err));
     if (!isfinite(length)) return refuse_gradient(o, length, err);
     if (norm) *norm = length;

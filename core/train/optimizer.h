@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/plan.h"
+#include "core/dist/dist.h"
 #include "core/model/model.h"
 
 typedef struct optimizer optimizer;
@@ -19,6 +20,7 @@ struct optimizer_options {
     float weight_decay; /* of parameters that decay: matrices and embeddings */
     float clip;         /* largest norm of the gradient; a longer one is scaled by clip / norm. 0: off */
     float ema;          /* decay of the average per step; 0: there is none */
+    dist *ranks;        /* whose gradients are summed at each step; NULL: this process alone */
 };
 
 /* What a checkpoint holds: device memory at the flat's offsets, [count] each. A restore writes m, v and ema
