@@ -4,6 +4,10 @@
 # hashes and ids apart, up to its "..." if it has one.
 . "$(dirname "$0")/lib.sh"
 doc=$root/docs/by-hand.md
+script -qec true /dev/null </dev/null >/dev/null 2>&1 || {
+    echo "by hand: skipped, no pseudo-terminal can be opened (/dev/pts)"
+    exit 77
+}
 
 # blocks WORD: the lines of the document's ```WORD blocks.
 blocks() { awk -v fence="^\`\`\`$1\$" '/^```/ { on = $0 ~ fence; next } on' "$doc"; }
