@@ -79,7 +79,8 @@ static void test_refused(void **state) {
     plan((const char *[]){"plan", path_in(*state, "none.yaml"), NULL}, &out, STATUS_USAGE, "none.yaml");
     write_all(file, "sft:\n  epoch: 2\n", 16);
     plan((const char *[]){"plan", file, NULL}, &out, STATUS_USAGE, "c.yaml:2:3");
-    const char text[] = "sft: {train: [a.jsonl], init: nowhere}\nppo: {policy: gone, reward: gone, prompts: [a.jsonl]}\n";
+    const char text[] =
+        "sft: {train: [a.jsonl], init: nowhere}\nppo: {policy: gone, reward: gone, prompts: [a.jsonl]}\n";
     write_all(file, text, strlen(text));
     plan((const char *[]){"plan", file, NULL}, &out, STATUS_DATA, "nowhere");
     assert_non_null(strstr(out.data, "\nppo\n    cannot be told: "));

@@ -151,7 +151,7 @@ static void test_golden(void **state) {
 }
 
 static const int SIZE[3] = {40000, 7, 1}, DECAYS[3] = {1, 0, 0};
-static const struct optimizer_options HOW = {0.9f, 0.95f, 1e-8f, 0, 0.1f, 1, 0.5f};
+static const struct optimizer_options HOW = {0.9f, 0.95f, 1e-8f, 0, 0.1f, 1, 0.5f, NULL};
 
 /* Some gradient of update t. */
 static void draw_gradient(const struct parameters *p, uint32_t t, float *host) {
@@ -254,7 +254,7 @@ static void test_clip_and_zero_gradient(void **state) {
     float host[48], m[48];
     for (int i = 0; i < 48; i++) host[i] = 1;
     put(&p, p.flat.master, host);
-    struct optimizer_options how = {0.5f, 0.5f, 1e-8f, 0, 0.1f, 2, 0};
+    struct optimizer_options how = {0.5f, 0.5f, 1e-8f, 0, 0.1f, 2, 0, NULL};
     optimizer *o = make_optimizer(&p, &how);
     assert_null(optimizer_get_state(o)->ema);
     error err;
