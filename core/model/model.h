@@ -141,7 +141,8 @@ status model_forward(const model *m, workspace *ws, const batch *b, const forwar
 status model_read(const model *m, workspace *ws, row_values *values, error *err);
 /* Adds to the gradients; consumes the forward in ws (same model, not changed since: checked). With values,
    logprob and entropy are computed here in ONE pass over the logits, for losses that are linear in logprob
-   (SFT, ptx), whose gradient is known before the forward; then this call waits. */
+   (SFT, ptx), whose gradient is known before the forward; then this call waits. Without, the gradients'
+   arrays must not change before the next forward, read or download. */
 status model_backward(model *m, workspace *ws, const row_grads *grads, row_values *values, error *err);
 void model_zero_grad(model *m);
 
