@@ -56,7 +56,7 @@ check: export RLHF_FUZZ_SECONDS = 300
 check: export RLHF_SEEDS = 10
 check: deps-check test
 	$(call BUILD,build/asan) --target all tests
-	$(CTEST) --test-dir build/asan -LE "core|structure|seeds|kills"
+	RLHF_KILLS=24 $(CTEST) --test-dir build/asan -LE "core|structure|seeds|memory"
 	$(CTEST) --test-dir build -L seeds
 	tests/structure/tidy.sh build/clang
 
