@@ -1,7 +1,7 @@
 #!/bin/sh
 # docs/by-hand.md, run as it stands: the commands of its ```sh blocks in order, what is typed in its ```console block
 # given to `label rank` through a pseudo-terminal. Every line of its ```text blocks must have been printed, numbers,
-# hashes and ids apart, up to its "..." if it has one.
+# hashes and ids apart, up to its "..." if it has one. RLHF_WRITE_DOCS=1 writes what the document shows again instead.
 . "$(dirname "$0")/lib.sh"
 doc=$root/docs/by-hand.md
 script -qec true /dev/null </dev/null >/dev/null 2>&1 || {
@@ -32,7 +32,7 @@ rlhf() {
 }
 set -x
 END
-    blocks sh
+    awk '/^```/ { on = $0 == "```sh"; if (on) print "echo \"=== " ++n "\""; next } on' "$doc"
 } >commands.sh
 PATH=$bin:$PATH
 export PATH
@@ -41,6 +41,10 @@ started=$(now_ms)
 must 0 sh commands.sh
 seconds=$((($(now_ms) - started) / 1000))
 
+if [ -n "${RLHF_WRITE_DOCS:-}" ]; then
+    python3 "$root/tests/system/by_hand.py" "$doc" out
+    exit
+fi
 words <out >printed
 blocks text | words >wanted
 while IFS= read -r line; do
