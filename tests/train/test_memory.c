@@ -106,7 +106,8 @@ static void test_plans_shrink(void **state) {
     OK(workspace_plan(counting, &c, &keep_all, "", &all, err));
     OK(workspace_plan(counting, &c, &recompute, "", &some, err));
     OK(workspace_plan(counting, &c, &score, "", &none, err));
-    assert_true(plan_total(&frozen) < plan_total(&trained));
+    /* No gradients, and packs for the forward products alone. */
+    assert_true(plan_total(&frozen) < plan_total(&trained) / 10 * 6);
     assert_true(plan_total(&none) < plan_total(&some) && plan_total(&some) < plan_total(&all));
 }
 
