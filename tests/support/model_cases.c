@@ -164,6 +164,31 @@ static float *download(const model *m, const float *from) {
 float *case_parameters(const model *m) { return download(m, model_flat(m)->master); }
 float *case_gradients(const model *m) { return download(m, model_flat(m)->grad); }
 
+model_config case_tiny(model_family family) {
+    model_config c = model_config_of_family(family);
+    c.vocab_size = c.n_vocab = 3;
+    c.context = 2;
+    c.n_layer = 1;
+    c.d_ff = 3;
+    c.d_model = 4;
+    c.n_head = c.n_kv_head = 2;
+    c.head_dim = 2;
+    if (family == FAMILY_LLAMA) c.n_kv_head = 1;
+    return c;
+}
+
+model *case_numbered(device *dev, const model_config *c) {
+    model *m;
+    OK(model_init(dev, c, 1, 0, &m, err));
+    const flat *f = model_flat(m);
+    float *value = calloc((size_t)f->count, sizeof *value);
+    for (int i = 0; i < f->n_param; i++)
+        for (int j = 0; j < f->param[i].count; j++) value[f->param[i].offset + j] = (float)i + (float)j / 100;
+    case_set_parameters(m, value);
+    free(value);
+    return m;
+}
+
 /* ---- batches ---- */
 
 static int below(uint64_t seed, int what, int i, int n) {

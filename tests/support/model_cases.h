@@ -34,6 +34,10 @@ model_config case_config(int which);
 
 /* Values that leave nothing small: every gain, bias and product matters. */
 model *case_model(device *dev, const model_config *config, uint64_t seed, int trained);
+/* One block of two heads of 2 (Llama: one key head), d 4, and a model of it in which element j of parameter i
+   is i + j / 100. */
+model_config case_tiny(model_family family);
+model *case_numbered(device *dev, const model_config *config);
 /* Host arrays of flat->count floats, malloc'd. */
 float *case_parameters(const model *m);
 float *case_gradients(const model *m);
