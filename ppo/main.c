@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "core/base/signal.h"
+#include "core/base/waiting.h"
 #include "ppo/ppo.h"
 
 static const char *const NEEDED[] = {"run", "ppo.policy", "ppo.prompts", NULL};
@@ -11,6 +12,7 @@ int main(int argc, char **argv) {
     struct config_options command = {0};
     struct config config = {0};
     error err = {0};
+    waiting_make_passive(argv);
     signal_install();
     status s = config_load(argc, argv, CONFIG_OF_PPO, NEEDED, &command, &config, &err);
     if (s == STATUS_OK && !command.help) {

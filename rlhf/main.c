@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/base/signal.h"
+#include "core/base/waiting.h"
 #include "datasets/label/label.h"
 #include "rlhf/commands.h"
 
@@ -54,6 +55,7 @@ static int run_program(const char *name, char **argv) {
 
 int main(int argc, char **argv) {
     error err = {0};
+    waiting_make_passive(argv);
     if (argc < 2) return print_usage(stderr), 2;
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) return print_usage(stdout), 0;
     if (strcmp(argv[1], "--version") == 0) return puts("rlhf " RLHF_VERSION), 0;

@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "core/base/signal.h"
+#include "core/base/waiting.h"
 #include "sft/sft.h"
 
 static const char *const NEEDED_SFT[] = {"run", "sft.train", NULL};
 static const char *const NEEDED_PRETRAIN[] = {"run", "pretrain.train", NULL};
 
 int main(int argc, char **argv) {
+    waiting_make_passive(argv);
     int pretrain = argc > 1 && strcmp(argv[1], "--pretrain") == 0;
     struct config_options command = {0};
     struct config config = {0};
