@@ -49,15 +49,15 @@ test: tests-release
 	@$(MAKE) --no-print-directory tests-clang
 	$(CTEST) --test-dir build/clang -L fuzz
 
-# Everything under sanitizers, longer fuzzing, more kills, more seeds; RLHF_LONG lengthens the tests of the store.
-check: export RLHF_LONG = 1
+# Everything under sanitizers, longer fuzzing, more kills, more seeds; more operations on the store.
+check: export RLHF_STORE_OPERATIONS = 100000
+check: export RLHF_STORE_KILLS = 200
 check: export RLHF_KILLS = 200
 check: export RLHF_FUZZ_SECONDS = 300
 check: export RLHF_SEEDS = 10
 check: deps-check test
 	$(call BUILD,build/asan) --target all tests
 	RLHF_KILLS=24 $(CTEST) --test-dir build/asan -LE "core|structure|seeds|memory"
-	$(CTEST) --test-dir build -L seeds
 	tests/structure/tidy.sh build/clang
 
 bench: all
