@@ -2,7 +2,7 @@
 # fresh directory $work, removed at the end, and ends with 1 after a line that begins with FAIL.
 # shellcheck shell=sh
 set -u
-bin=${1:?usage: $0 DIRECTORY_OF_PROGRAMS}
+bin=$(cd "${1:?usage: $0 DIRECTORY_OF_PROGRAMS}" && pwd) || exit 2
 root=$(cd "$(dirname "$0")/../.." && pwd)
 rlhf=$bin/rlhf
 work=$(mktemp -d "${TMPDIR:-/tmp}/rlhf-system-XXXXXX")
