@@ -4,7 +4,8 @@
 # RLHF_KILL_SEED repeats the moments of an earlier test (the machine's own timing stays its own).
 . "$(dirname "$0")/lib.sh"
 kills=${RLHF_KILLS:-24}
-seed=${RLHF_KILL_SEED:-$(($(now_ms) % 100000))}
+first_seed=${RLHF_KILL_SEED:-$(($(now_ms) % 100000))}
+seed=$first_seed
 echo "kills: $kills with seed $seed (RLHF_KILL_SEED=$seed repeats them)"
 other_isa=avx512
 for flag in avx512f avx512bw avx512dq avx512vl; do
@@ -38,7 +39,7 @@ run_killed() {
         137) left=$((left - 1)) ;;
         *)
             tail -n 20 "$2.log"
-            fail "$1 after a kill (seed $seed): exit code $code"
+            fail "$1 after a kill (seed $first_seed): exit code $code"
             ;;
         esac
     done
@@ -55,7 +56,7 @@ kill_stage() {
         runs=$((runs + 1))
         run_killed "$1" "$work/$1-$runs" $((took / 2 + 1))
         no_temporaries "$work/$1-$runs"
-        same_bytes "$work/whole-$1" "$work/$1-$runs" "$1, killed (seed $seed, run $runs)"
+        same_bytes "$work/whole-$1" "$work/$1-$runs" "$1, killed (seed $first_seed, run $runs)"
         rm -rf "$work/$1-$runs"
     done
     echo "kills: $1: $2 in $runs runs; undisturbed it takes $took ms"
