@@ -300,7 +300,8 @@ static const config_key TABLE[] = {
           "Files of prompts: train for sampling and ppo, valid for evaluation."),
     INT("rounds.answers", rounds.answers, "4", 2, 9, "", "K: answers of a ranking."),
     KEY("rounds.rankings", CONFIG_INTS, rounds.rankings, "[1000]", 1, MANY, "",
-        "Rankings to collect; one entry a round, the last for all later ones."),
+        "Rankings of training prompts to collect, one entry a round, the last for all later ones; up to two "
+        "of each held-out prompt come on top."),
     WORD("rounds.collect", rounds.collect, COLLECT, "simulated",
          "Who ranks: a simulated labeller, or people (exit code 75)."),
     FLOAT("rounds.sft_share", rounds.sft_share, "0", 0, 1, "",

@@ -99,6 +99,11 @@ status answer_text(const tokenizer *tok, const answers *a, int i, buffer *out, e
     return tokenizer_decode(tok, answer_tokens(a, i), (size_t)a->n_token[i], 0, out, err);
 }
 
+void answer_flatten(buffer *text) {
+    for (size_t i = 0; i < text->len; i++)
+        if (text->data[i] == '\n') text->data[i] = ' ';
+}
+
 status answer_line(const tokenizer *tok, const answers *a, int i, int samples, const prompt_entry *p,
                    const char *extra, buffer *out, error *err) {
     buffer text = {0};

@@ -34,11 +34,12 @@ static status show(const ppo_evaluation *e, const rollout_context *x, int64_t it
     for (int i = 0; i < e->rollout.n && i < SHOWN && s == STATUS_OK; i++) {
         const prompt_entry *p = &e->prompts.entry[i];
         buffer_clear(&text);
+        buffer_format(&text, "%s|", p->text ? p->text : p->messages);
         s = answer_text(x->session->tok, &e->rollout.answers, i, &text, err);
+        answer_flatten(&text);
         if (s == STATUS_OK)
-            log_line(x->session->log, "iteration %lld, held out: %s|%s%s [%.2f]", (long long)iteration,
-                     p->text ? p->text : p->messages, text.data ? text.data : "",
-                     e->rollout.answers.finished[i] ? "" : " (cut)", (double)e->rollout.raw[i]);
+            log_line(x->session->log, "iteration %lld, held out: %s%s [%.2f]", (long long)iteration,
+                     text.data, e->rollout.answers.finished[i] ? "" : " (cut)", (double)e->rollout.raw[i]);
     }
     buffer_free(&text);
     return s;

@@ -204,7 +204,19 @@ static status all_rounds(rounds *r, error *err) {
     return STATUS_OK;
 }
 
+/* What would fail only after hours. */
+static status check_keys(const struct config *c, error *err) {
+    const struct config_judge *j = &c->label.judge;
+    const char *const by[] = {j->model, j->rule, j->command}, *const key[] = {"label.model", "label.rule",
+                                                                              "label.command"};
+    if (c->rounds.collect != CONFIG_COLLECT_SIMULATED || by[j->kind]) return STATUS_OK;
+    return error_set(err, STATUS_USAGE,
+                     "%s: %s is needed: simulated labellers rank by it (or rounds.collect: people)",
+                     config_place(c->source, "label.judge"), key[j->kind]);
+}
+
 static status rounds_run(const struct config *c, error *err) {
+    TRY(check_keys(c, err));
     rounds r = {.c = c};
     run_options o = {.directory = c->run,
                      .kind = "rounds",

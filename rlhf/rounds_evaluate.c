@@ -244,6 +244,22 @@ static double win_rate(const evaluation *e) {
     return wins / e->n;
 }
 
+/* Adds ", NAME figure" where there is one. */
+static void say(buffer *b, const char *name, double figure) {
+    if (isfinite(figure)) buffer_format(b, ", %s %.3f", name, figure);
+}
+
+static void log_figures(const evaluation *e, logger *log, double length) {
+    buffer b = {0};
+    say(&b, "gold", mean_of(e, e->gold));
+    say(&b, "reward", mean_of(e, e->reward));
+    say(&b, "KL to SFT", mean_of(e, e->kl));
+    say(&b, "win rate", win_rate(e));
+    say(&b, "RM accuracy", e->accuracy);
+    log_line(log, "%s: length %.1f%s", e->part, length, b.data ? b.data : "");
+    buffer_free(&b);
+}
+
 static status write_figures(evaluation *e, run *run, error *err) {
     buffer b = {0};
     double length = 0, ended = 0;
@@ -265,11 +281,7 @@ static status write_figures(evaluation *e, run *run, error *err) {
     status s = buffer_check(&b, err);
     if (s == STATUS_OK) s = run_metrics(run, &b, err);
     buffer_free(&b);
-    if (s == STATUS_OK)
-        log_line(run_log(run),
-                 "%s: gold %.3f, reward %.3f, KL to SFT %.2f, length %.1f, win rate %.3f, RM accuracy %.3f",
-                 e->part, mean_of(e, e->gold), mean_of(e, e->reward), mean_of(e, e->kl), length, win_rate(e),
-                 e->accuracy);
+    if (s == STATUS_OK) log_figures(e, run_log(run), length);
     return s;
 }
 

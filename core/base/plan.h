@@ -10,7 +10,7 @@ enum { PLAN_MAX = 64 };
 typedef struct memory_plan {
     int n;
     struct {
-        char purpose[56];
+        char purpose[80];
         size_t bytes;
     } item[PLAN_MAX];
 } memory_plan;

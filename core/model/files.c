@@ -163,6 +163,9 @@ status model_load(device *dev, const char *directory, const model_options *o, mo
     *out = NULL;
     model_config config;
     TRY(model_config_load(directory, &config, err));
+    if (o->language_head > 0 && !config.language_head)
+        return error_set(err, STATUS_DATA, "%s: a model that only scores: it has no language head",
+                         directory);
     if (o->language_head >= 0) config.language_head = o->language_head;
     if (o->n_score >= 0) config.n_score = o->n_score;
     if (o->score_bias >= 0) config.score_bias = o->score_bias;
