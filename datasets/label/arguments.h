@@ -19,6 +19,7 @@ typedef struct command_line {
     const char *usage;
     const argument *arguments;
     int n;
+    bool makes_store;         /* a missing --db is made */
     int min_words, max_words; /* what stands without an option */
     const char **words;       /* [argc], set by the caller */
     int n_word;

@@ -75,6 +75,7 @@ status label_import(int argc, char **argv, error *err) {
         .n = sizeof arguments / sizeof *arguments,
         .min_words = 1,
         .max_words = argc};
+    line.makes_store = true;
     return run_command(&line, argc, argv, &o.db, STORE_WRITER, import, &o, err);
 }
 
@@ -142,6 +143,7 @@ status label_add_labeller(int argc, char **argv, error *err) {
         .n = sizeof arguments / sizeof *arguments,
         .min_words = 1,
         .max_words = 1};
+    line.makes_store = true;
     return run_command(&line, argc, argv, &o.db, STORE_WRITER, add_labeller, &o, err);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/file.h"
 #include "datasets/label/commands.h"
 
 static const struct command {
@@ -46,6 +47,9 @@ status run_command(command_line *line, int argc, char **argv, const char *const 
     status result = line->words ? read_arguments(line, argc, argv, err) : error_memory(err, "arguments");
     if (result == STATUS_OK && !line->help) {
         result = need_argument(line, "--db", *db, err);
+        /* A mistyped name makes no store: only what brings something into it does. */
+        if (result == STATUS_OK && !line->makes_store && !path_exists(*db))
+            result = error_set(err, STATUS_DATA, "%s: there is no such store", *db);
         if (result == STATUS_OK) result = store_open(*db, mode, &s, err);
         if (result == STATUS_OK) result = work(s, line, options, err);
     }

@@ -161,6 +161,9 @@ static void bad_command_lines(void **state) {
     }
     fails(p, "stats", STATUS_USAGE, "--db is needed");
     fails(p, "stats --db %/none.db", STATUS_DATA, "no such store");
+    fails(p, "tasks --db %/none.db --round 1", STATUS_DATA, "no such store");
+    fails(p, "rank --db %/none.db --labeller x", STATUS_DATA, "no such store");
+    works(p, "add-labeller --db %/a.db somebody", "");
     fails(p, "fsck --db %/a.db more", STATUS_USAGE, "\"more\" is too much");
     fails(p, "import --db %/a.db", STATUS_USAGE, "something is missing");
     fails(p, "tasks --db %/a.db --round 0", STATUS_USAGE, "--round is \"0\", must be a whole number from 1");
