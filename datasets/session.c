@@ -89,7 +89,8 @@ status session_open(const struct config *config, const char *model_directory, lo
     status s = device_open_cpu(config->threads, &out->dev, err);
     if (s == STATUS_OK) s = dist_open_single(&out->ranks, err);
     if (s == STATUS_OK) s = open_tokenizer(out, model_directory, err);
-    if (s == STATUS_OK && model_directory) s = session_check_tokenizer(out, model_directory, err);
+    if (s == STATUS_OK && model_directory && config->tokenizer.path)
+        s = session_check_tokenizer(out, model_directory, err);
     if (s != STATUS_OK) {
         session_close(out);
         return s;
