@@ -56,7 +56,7 @@ static void visit_weight(const struct visitor *v, weight *w) {
     }
 
 OPERANDS(linear, 5, y, x, w, bias, add)
-OPERANDS(linear_dx, 3, dx, dy, w)
+OPERANDS(linear_dx, 4, dx, dy, w, add)
 OPERANDS(linear_dw, 5, dw, dy, x, db, scratch)
 OPERANDS(weights_pack, 1, w)
 OPERANDS(norm, 6, y, x, gain, bias, mean, rstd)

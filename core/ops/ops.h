@@ -71,9 +71,10 @@ struct op_linear { /* y[m, n] = x[m, k] w^T + bias[n] + add[m, n]; bias and add 
     vec bias;
     mat add;
 };
-struct op_linear_dx { /* dx[m, k] = dy[m, n] w */
+struct op_linear_dx { /* dx[m, k] = dy[m, n] w + add[m, k]; add may be absent, or dx */
     mat dx, dy;
     weight w;
+    mat add;
 };
 struct op_linear_dw { /* dw[n, k] += dy^T x, db[n] += column sums of dy (absent: data NULL). scratch:
                          ops->scratch */

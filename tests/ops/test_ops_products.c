@@ -46,11 +46,16 @@ OP_TEST(linear, 40)
 
 static void linear_dx_case(harness *h) {
     int m = draw_rows(h), k = draw_width(h), n = draw_depth(h, m, k);
-    struct op_linear_dx o = {
-        .dx = harness_output(h, m, k), .dy = harness_mat(h, m, n), .w = harness_weight(h, n, k, 1)};
+    int add = PICK(h, 0, 1, 2);
+    struct op_linear_dx o = {.dx = harness_output(h, m, k),
+                             .dy = harness_mat(h, m, n),
+                             .w = harness_weight(h, n, k, 1),
+                             .add = add ? harness_mat(h, m, k) : (mat){0}};
+    if (add == 2) o.dx = o.add; /* in place, as an adapter adds to its layer */
     int first = harness_between(h, 0, m - 1), count = harness_between(h, 1, m - first);
     struct op_linear_dx alone = o;
     alone.dx = harness_output(h, count, k), alone.dy = mat_rows(o.dy, first, count);
+    alone.add = mat_rows(o.add, first, count);
     RUN(h, linear_dx, &alone);
     RUN(h, linear_dx, &o);
     mat dx = harness_read(h, "dx", o.dx);

@@ -61,6 +61,8 @@ wide reference_linear_dx(const struct op_linear_dx *o) {
     mat w = transposed(o->w.w);
     add_product(dx, o->dy, w);
     free(w.data);
+    for (int r = 0; r < dx.rows && o->add.data; r++)
+        for (int c = 0; c < dx.cols; c++) wide_add(dx, r, c, at(o->add, r, c), fabs(at(o->add, r, c)));
     return dx;
 }
 

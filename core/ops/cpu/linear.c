@@ -74,6 +74,8 @@ void ISA_NAME(cpu_linear_dx)(device *dev, const struct op_linear_dx *o) {
                         .ld_a = o->dy.ld,
                         .panels = o->w.backward.data,
                         .panel_stride = (int64_t)PANEL * o->w.w.rows,
+                        .add = o->add.data,
+                        .ld_add = o->add.ld,
                         .rows = o->dx.rows,
                         .cols = o->dx.cols,
                         .depth = o->dy.cols,

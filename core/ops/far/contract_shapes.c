@@ -61,6 +61,7 @@ SHAPES(linear_dx) {
     SAME(dx.rows, dy.rows);
     SAME(dx.cols, w.w.cols);
     SAME(dy.cols, w.w.rows);
+    if (o->add.data) SAME_SHAPE(add, dx);
     holds_backward(c, &o->w);
 }
 

@@ -29,6 +29,7 @@ static const struct operand {
     N(linear_dx, dx),
     N(linear_dx, dy),
     N_WEIGHT(linear_dx),
+    N(linear_dx, add),
 
     N(linear_dw, dw),
     N(linear_dw, dy),
