@@ -91,7 +91,7 @@ static inline int model_up_width(const model_config *c) {
 }
 static inline struct attention_shape model_attention_shape(const model_config *c) {
     return (struct attention_shape){c->n_head, c->n_kv_head, c->head_dim,
-                                    1.0f / __builtin_sqrtf((float)c->head_dim)};
+                                    1.0f / __builtin_sqrtf((float)c->head_dim), 0};
 }
 /* A parameter's gradient lies where the parameter does. */
 static inline vec model_vec_grad(const model *m, vec p) {

@@ -99,17 +99,36 @@ struct op_norm_dx { /* dx += , dgain += , dbias += (dgain, dbias absent: frozen)
     vec gain, dgain, dbias, mean, rstd;
     norm_kind kind;
 };
+struct op_head_norm { /* RMS norm of each head alone (QK-norm, Henry et al. 2020): for h < n_head, with x[m, h
+                         head_dim ...] of d = head_dim columns: y = x rstd gain, rstd = 1 / sqrt(mean x^2 +
+                         eps). y may be x */
+    mat y, x;         /* [m, n_head head_dim] */
+    vec gain;         /* [head_dim], the same for all heads */
+    mat rstd;         /* [m, n_head], kept for head_norm_dx; absent: not kept */
+    int n_head;
+    float eps;
+};
+struct op_head_norm_dx { /* dx = , dgain += (absent: frozen): per column a chain over the heads of a row, rows
+                            in blocks of 512 as in linear_dw. dx may be dy */
+    mat dx, dy, x, rstd;
+    vec gain, dgain;
+    int n_head;
+};
 struct op_gelu { /* y = gelu(x), the tanh form, as x / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3) */
     mat y, x;
 };
 struct op_gelu_dx { /* dx = dy gelu'(x); dx may be dy */
     mat dx, dy, x;
 };
-struct op_glu { /* y[m, f] = silu(x[:, 0:f]) * x[:, f:2f], x[m, 2f] = [gate | up] */
+typedef enum glu_kind { GLU_SILU, GLU_GELU } glu_kind;
+struct op_glu { /* y[m, f] = act(x[:, 0:f]) * x[:, f:2f], x[m, 2f] = [gate | up]; act silu, or gelu as above
+                 */
     mat y, x;
+    glu_kind kind;
 };
 struct op_glu_dx { /* dx[m, 2f] from dy[m, f] */
     mat dx, dy, x;
+    glu_kind kind;
 };
 struct op_rope { /* in place: turns the first n_rotated heads of x[m, n_rotated * head_dim ...] at
                     position[m]; the pairs are (i, i + head_dim / 2), as Hugging Face stores Llama. cosine,
@@ -149,11 +168,13 @@ struct op_rows_add { /* x[index[r]] += in[r]; index non-decreasing, equal ones a
 
 /* ---- attention, ragged and causal, grouped queries ----
    qkv[m, (n_head + 2 n_kv_head) head_dim] = [q | k | v] after rope. Query head h reads key head h / (n_head /
-   n_kv_head). scale multiplies q first. A page holds, per key head, [k transposed: head_dim x 64 | v: 64 x
-   head_dim]. */
+   n_kv_head). scale multiplies q first. With a window w a query at position p sees the keys at p - w + 1 .. p
+   (Beltagy et al. 2020); blocks of keys that it does not see are skipped, which is the same bytes. A page
+   holds, per key head, [k transposed: head_dim x 64 | v: 64 x head_dim]. */
 struct attention_shape {
     int n_head, n_kv_head, head_dim;
     float scale;
+    int window; /* 0: none */
 };
 struct op_attention { /* each sequence [start[s], start[s+1]) from its own position 0. out[m, n_head
                          head_dim], lse[m, n_head] */
@@ -269,6 +290,8 @@ struct op_fill {
     X(weights_pack)                                                                                          \
     X(norm)                                                                                                  \
     X(norm_dx)                                                                                               \
+    X(head_norm)                                                                                             \
+    X(head_norm_dx)                                                                                          \
     X(gelu)                                                                                                  \
     X(gelu_dx)                                                                                               \
     X(glu)                                                                                                   \

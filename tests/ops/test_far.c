@@ -141,6 +141,11 @@ static void shapes_disagree(device *dev) {
     expect_fault(dev, "norm", "rstd holds 7", "x.rows is 8");
     op(dev, norm, .y = mat_rows(y, 0, 7), .x = x, .gain = gain, .kind = NORM_RMS, .eps = 1e-5f);
     expect_fault(dev, "norm", "y.rows is 7", "x.rows is 8");
+    op(dev, head_norm, .y = y, .x = x, .gain = gain, .n_head = 3, .eps = 1e-5f);
+    expect_fault(dev, "head_norm", "x.cols modulo n_head is 1", "0");
+    op(dev, head_norm, .y = y, .x = x, .gain = gain, .rstd = mat_of(rstd.data, 7, 1), .n_head = 1,
+       .eps = 1e-5f);
+    expect_fault(dev, "head_norm", "rstd.rows is 7", "x.rows is 8");
     weight w = {.w = mat_of(gain.data, 1, 16), .forward = {rstd.data, 7}};
     op(dev, weights_pack, .w = w);
     expect_fault(dev, "weights_pack", "w.forward holds 7", "its pack is");
@@ -164,12 +169,16 @@ static void index_out_of_range(device *dev) {
     op(dev, embed_dw, .d_table = x, .dout = y, .id = upload_ints(dev, 3, falling),
        .order = upload_ints(dev, 3, (const int32_t[]){0, 1, 2}));
     expect_fault(dev, "embed_dw", "order[1] is 1", "not sorted");
-    struct attention_shape shape = {2, 1, 1, 1};
+    struct attention_shape shape = {2, 1, 1, 1, 0};
     struct scratch_need need = {.max_len = 3, .head_dim = 1};
     vec scratch = allocate_vec(dev, dev->ops->scratch(dev, &need), 0);
     op(dev, attention, .out = mat_columns(y, 0, 2), .qkv = y, .start = upload_ints(dev, 3, gap), .max_len = 3,
        .shape = shape, .scratch = scratch);
     expect_fault(dev, "attention", "start goes from 0 to 2", "0 to 3");
+    shape.window = -1;
+    op(dev, attention, .out = mat_columns(y, 0, 2), .qkv = y, .start = upload_ints(dev, 2, (int32_t[]){0, 3}),
+       .max_len = 3, .shape = shape, .scratch = scratch);
+    expect_fault(dev, "attention", "window holds -1", "the least is 0");
     assert_float_equal(first_of(dev, (vec){y.data, 1}), 2, 0);
 }
 

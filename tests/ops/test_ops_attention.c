@@ -28,7 +28,8 @@ static struct attention_shape draw_shape(harness *h) {
     static const int heads[][2] = {{1, 1}, {3, 3}, {4, 2}, {6, 2}, {3, 1}, {8, 1}};
     const int *n = heads[harness_between(h, 0, 5)];
     int d = PICK(h, 8, 24, 64, 80, 128, 256);
-    return (struct attention_shape){n[0], n[1], d, 1 / sqrtf((float)d)};
+    int window = PICK(h, 0, 0, 1, 2, 63, 64, 65, harness_between(h, 1, 200));
+    return (struct attention_shape){n[0], n[1], d, 1 / sqrtf((float)d), window};
 }
 
 static pack pack_of(harness *h, struct attention_shape shape, int n_seq, const int *length) {
@@ -100,6 +101,31 @@ static void prefix_case(harness *h) {
     harness_same_rows(h, "out", a, 0, b, 0, cut);
 }
 OP_TEST(prefix, 8)
+
+/* What lies before a window changes no byte behind it, and a window as long as the sequence none at all. */
+static void window_case(harness *h) {
+    enum { LENGTH = 200 };
+    struct attention_shape shape = draw_shape(h);
+    shape.window = harness_between(h, 1, LENGTH - 1);
+    pack p = pack_of(h, shape, 1, (int[]){LENGTH}), changed = p, whole = p, none = p;
+    mat out = harness_read(h, "out", attend(h, &p, 0, 1).out);
+
+    /* The last row does not see the rows before its window: other numbers there. */
+    int unseen = LENGTH - shape.window;
+    changed.qkv = harness_mat_scaled(h, LENGTH, p.qkv.cols, 40);
+    for (int r = unseen; r < LENGTH; r++)
+        h->dev->ops->copy(h->dev, changed.qkv.data + r * changed.qkv.ld, p.qkv.data + r * p.qkv.ld,
+                          (size_t)p.qkv.cols * sizeof(float));
+    mat other = harness_read(h, "out of others", attend(h, &changed, 0, 1).out);
+    harness_same_rows(h, "out", out, LENGTH - 1, other, LENGTH - 1, 1);
+
+    whole.shape.window = LENGTH, none.shape.window = 0;
+    mat a = harness_read(h, "out, long window", attend(h, &whole, 0, 1).out);
+    mat b = harness_read(h, "out, no window", attend(h, &none, 0, 1).out);
+    harness_same_rows(h, "out", a, 0, b, 0, LENGTH);
+    harness_same_rows(h, "out before the window's end", a, 0, out, 0, shape.window);
+}
+OP_TEST(window, 12)
 
 /* Scores far apart: one key takes all, and nothing overflows. */
 static void sharp_case(harness *h) {
@@ -281,7 +307,7 @@ OP_TEST(kv_write, 10)
    another order, so nearly the same numbers and other bytes. */
 static void reversed_pages_case(harness *h) {
     enum { N_PAGE = 4, LENGTH = N_PAGE * KV_PAGE + 1 };
-    struct attention_shape shape = {2, 1, 64, 0.125f};
+    struct attention_shape shape = {2, 1, 64, 0.125f, 0};
     pack p = pack_of(h, shape, 1, (int[]){LENGTH});
     cache c = draw_cache(h, &p);
     int cached[1] = {0};
@@ -312,7 +338,7 @@ static void reversed_pages_case(harness *h) {
 OP_TEST(reversed_pages, 3)
 
 static void denormals_case(harness *h) {
-    pack p = pack_of(h, (struct attention_shape){8, 8, 64, 0.125f}, MAX_SEQ, (int[]){130, 70, 100, 90});
+    pack p = pack_of(h, (struct attention_shape){8, 8, 64, 0.125f, 0}, MAX_SEQ, (int[]){130, 70, 100, 90});
     p.qkv = harness_mat_scaled(h, p.n_row, p.qkv.cols, 1e-38f);
     mat dout = harness_mat_scaled(h, p.n_row, out_cols(&p), 1e-37f);
     struct op_attention_dx o = attend_dx(h, &p, dout, 0, MAX_SEQ);
@@ -327,6 +353,7 @@ int main(void) {
         cmocka_unit_test(test_sharp),          cmocka_unit_test(test_attention_dx),
         cmocka_unit_test(test_paged),          cmocka_unit_test(test_kv_write),
         cmocka_unit_test(test_reversed_pages), cmocka_unit_test(test_denormals),
+        cmocka_unit_test(test_window),
     };
     return cmocka_run_group_tests_name("ops: attention", tests, harness_setup, harness_teardown);
 }

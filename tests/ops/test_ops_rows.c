@@ -107,6 +107,64 @@ static void norm_dx_case(harness *h) {
 }
 OP_TEST(norm_dx, 16)
 
+static void head_norm_case(harness *h) {
+    int m = draw_rows(h), n_head = PICK(h, 1, 2, 3, 9), d = PICK(h, 4, 16, 24, 64, 80, 128, 256);
+    mat x = harness_mat_scaled(h, m, n_head * d + 5, 3);
+    x.cols = n_head * d; /* the first columns of wider rows, as q in qkv */
+    struct op_head_norm o = {.y = PICK(h, 0, 1) ? x : harness_output(h, m, n_head * d),
+                             .x = x,
+                             .gain = harness_vec(h, d),
+                             .rstd = harness_output(h, m, n_head),
+                             .n_head = n_head,
+                             .eps = 1e-6f};
+    span part = draw_span(h, m);
+    struct op_head_norm alone = o;
+    alone.x = mat_span(o.x, part), alone.y = harness_output(h, part.n, n_head * d), alone.rstd = (mat){0};
+    RUN(h, head_norm, &alone);
+    RUN(h, head_norm, &o);
+    mat y = harness_read(h, "y", o.y), rstd = harness_read(h, "rstd", o.rstd);
+    harness_same_rows(h, "y", harness_read(h, "y alone", alone.y), 0, y, part.first, part.n);
+    if (!h->first) return;
+    harness_to_host(h, OP_head_norm, &o);
+    struct reference_head_norm want = reference_head_norm(&o);
+    harness_expect(h, "y", y, want.y, 1e-6);
+    harness_expect(h, "rstd", rstd, want.rstd, 1e-6);
+}
+OP_TEST(head_norm, 16)
+
+static void head_norm_dx_case(harness *h) {
+    int m = PICK(h, 1, 3, 50, 200, 513, 1100), n_head = PICK(h, 1, 2, 5),
+        d = m > 200 ? 24 : PICK(h, 8, 80, 128);
+    mat x = harness_mat(h, m, n_head * d), rstd = harness_output(h, m, n_head),
+        dy = harness_mat(h, m, x.cols);
+    vec gain = harness_vec(h, d);
+    op(h->dev, head_norm, .y = harness_output(h, m, x.cols), .x = x, .gain = gain, .rstd = rstd,
+       .n_head = n_head, .eps = 1e-6f);
+    harness_keep(h, rstd);
+    struct op_head_norm_dx o = {.dx = PICK(h, 0, 1) ? dy : harness_output(h, m, x.cols),
+                                .dy = dy,
+                                .x = x,
+                                .rstd = rstd,
+                                .gain = gain,
+                                .n_head = n_head};
+    if (PICK(h, 0, 1, 1)) o.dgain = harness_vec(h, d);
+    span part = draw_span(h, m);
+    struct op_head_norm_dx alone = o;
+    alone.dx = harness_output(h, part.n, x.cols), alone.dy = mat_span(dy, part), alone.x = mat_span(x, part);
+    alone.rstd = mat_span(rstd, part), alone.dgain = (vec){0};
+    RUN(h, head_norm_dx, &alone);
+    RUN(h, head_norm_dx, &o);
+    mat dx = harness_read(h, "dx", o.dx);
+    harness_same_rows(h, "dx", harness_read(h, "dx alone", alone.dx), 0, dx, part.first, part.n);
+    vec dgain = o.dgain.data ? harness_read_vec(h, "dgain", o.dgain) : (vec){0};
+    if (!h->first) return;
+    harness_to_host(h, OP_head_norm_dx, &o);
+    struct reference_head_norm_dx want = reference_head_norm_dx(&o);
+    harness_expect(h, "dx", dx, want.dx, 1e-6);
+    if (dgain.data) harness_expect_vec(h, "dgain", dgain, want.dgain, 1e-6);
+}
+OP_TEST(head_norm_dx, 16)
+
 /* ---- activations ---- */
 
 static void gelu_case(harness *h) {
@@ -128,8 +186,10 @@ OP_TEST(gelu, 12)
 static void glu_case(harness *h) {
     int m = draw_rows(h), f = draw_cols(h);
     mat x = harness_mat_scaled(h, m, 2 * f, h->seed % 2 ? 12 : 1);
-    struct op_glu o = {.y = harness_output(h, m, f), .x = x};
-    struct op_glu_dx back = {.dx = harness_output(h, m, 2 * f), .dy = harness_mat(h, m, f), .x = x};
+    glu_kind kind = PICK(h, GLU_SILU, GLU_GELU);
+    struct op_glu o = {.y = harness_output(h, m, f), .x = x, .kind = kind};
+    struct op_glu_dx back = {
+        .dx = harness_output(h, m, 2 * f), .dy = harness_mat(h, m, f), .x = x, .kind = kind};
     RUN(h, glu, &o);
     RUN(h, glu_dx, &back);
     mat y = harness_read(h, "y", o.y), dx = harness_read(h, "dx", back.dx);
@@ -139,7 +199,7 @@ static void glu_case(harness *h) {
     harness_expect(h, "y", y, reference_glu(&o), 1e-6);
     harness_expect(h, "dx", dx, reference_glu_dx(&back), 1e-6);
 }
-OP_TEST(glu, 12)
+OP_TEST(glu, 20)
 
 /* ---- rope ---- */
 
@@ -287,6 +347,13 @@ static void denormals_case(harness *h) {
        .kind = NORM_RMS);
     harness_read(h, "norm_dx", y);
     harness_read_vec(h, "norm_dx's dgain", dgain);
+    op(h->dev, head_norm, .y = out, .x = x, .gain = gain, .rstd = mat_columns(half, 0, 4), .n_head = 4,
+       .eps = 1e-5f);
+    harness_read(h, "head_norm", out);
+    op(h->dev, head_norm_dx, .dx = out, .dy = y, .x = x, .rstd = mat_columns(half, 0, 4), .gain = gain,
+       .dgain = dgain, .n_head = 4);
+    harness_read(h, "head_norm_dx", out);
+    harness_read_vec(h, "head_norm_dx's dgain", dgain);
     op(h->dev, gelu, .y = out, .x = x);
     harness_read(h, "gelu", out);
     op(h->dev, gelu_dx, .dx = out, .dy = x, .x = y);
@@ -312,10 +379,12 @@ OP_TEST(denormals, 2)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_norm),      cmocka_unit_test(test_norm_dx),  cmocka_unit_test(test_gelu),
-        cmocka_unit_test(test_glu),       cmocka_unit_test(test_rope),     cmocka_unit_test(test_add),
-        cmocka_unit_test(test_embed),     cmocka_unit_test(test_embed_dw), cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_denormals),
+        cmocka_unit_test(test_norm),      cmocka_unit_test(test_norm_dx),
+        cmocka_unit_test(test_gelu),      cmocka_unit_test(test_glu),
+        cmocka_unit_test(test_rope),      cmocka_unit_test(test_add),
+        cmocka_unit_test(test_embed),     cmocka_unit_test(test_embed_dw),
+        cmocka_unit_test(test_rows),      cmocka_unit_test(test_denormals),
+        cmocka_unit_test(test_head_norm), cmocka_unit_test(test_head_norm_dx),
     };
     return cmocka_run_group_tests_name("ops: rows", tests, harness_setup, harness_teardown);
 }

@@ -136,10 +136,42 @@ static void check_norm(norm_kind kind) {
     wide_free(g.dx), wide_free(g.dgain), wide_free(g.dbias);
 }
 
+struct head_norm_case {
+    struct op_head_norm forward;
+    const float *dy;
+};
+
+static double head_norm_loss(const void *context) {
+    const struct head_norm_case *c = context;
+    struct reference_head_norm n = reference_head_norm(&c->forward);
+    wide_free(n.rstd);
+    return weighted(n.y, c->dy);
+}
+
+static void check_head_norm(void) {
+    enum { M = 3, HEADS = 2, D = 5 };
+    pool p = pool_of(3);
+    float rstd[M * HEADS];
+    mat dy = take_mat(&p, M, HEADS * D);
+    struct op_head_norm o = {
+        .x = take_mat(&p, M, HEADS * D), .gain = take_vec(&p, D), .n_head = HEADS, .eps = 1e-5f};
+    struct head_norm_case c = {o, dy.data};
+    struct reference_head_norm kept = reference_head_norm(&o);
+    for (int i = 0; i < M * HEADS; i++) rstd[i] = (float)kept.rstd.value[i];
+    wide_free(kept.y), wide_free(kept.rstd);
+    vec dgain = take_vec(&p, D);
+    struct reference_head_norm_dx g = reference_head_norm_dx(&(struct op_head_norm_dx){
+        .dy = dy, .x = o.x, .rstd = mat_of(rstd, M, HEADS), .gain = o.gain, .dgain = dgain, .n_head = HEADS});
+    check_gradient("dx", o.x.data, NULL, g.dx, head_norm_loss, &c);
+    check_gradient("dgain", o.gain.data, dgain.data, g.dgain, head_norm_loss, &c);
+    wide_free(g.dx), wide_free(g.dgain);
+}
+
 static void test_norms(void **state) {
     (void)state;
     check_norm(NORM_LAYER);
     check_norm(NORM_RMS);
+    check_head_norm();
 }
 
 /* ---- activations and rope ---- */
@@ -172,10 +204,13 @@ static void test_activations(void **state) {
     wide dx = reference_gelu_dx(&(struct op_gelu_dx){.dy = dy, .x = x});
     check_gradient("gelu", x.data, NULL, dx, gelu_loss, &gelu);
     wide_free(dx);
-    struct glu_case glu = {{.y = {.rows = 3, .cols = 6}, .x = x}, half.data};
-    dx = reference_glu_dx(&(struct op_glu_dx){.dx = {.rows = 3, .cols = 12}, .dy = half, .x = x});
-    check_gradient("glu", x.data, NULL, dx, glu_loss, &glu);
-    wide_free(dx);
+    for (glu_kind kind = GLU_SILU; kind <= GLU_GELU; kind++) {
+        struct glu_case glu = {{.y = {.rows = 3, .cols = 6}, .x = x, .kind = kind}, half.data};
+        dx = reference_glu_dx(
+            &(struct op_glu_dx){.dx = {.rows = 3, .cols = 12}, .dy = half, .x = x, .kind = kind});
+        check_gradient("glu", x.data, NULL, dx, glu_loss, &glu);
+        wide_free(dx);
+    }
 }
 
 struct rope_case {
@@ -221,11 +256,10 @@ static double attention_loss(const void *context) {
     return weighted(a.out, c->dout);
 }
 
-static void test_attention(void **state) {
-    (void)state;
+static void check_attention(int window) {
     pool p = pool_of(5);
     int32_t start[3] = {0, 4, 9};
-    struct attention_shape shape = {4, 2, 6, 0.4f};
+    struct attention_shape shape = {4, 2, 6, 0.4f, window};
     mat dout = take_mat(&p, 9, 24);
     struct op_attention o = {
         .out = {.rows = 9, .cols = 24}, .qkv = take_mat(&p, 9, 48), .start = {start, 3}, .shape = shape};
@@ -234,6 +268,13 @@ static void test_attention(void **state) {
         .dqkv = {.rows = 9, .cols = 48}, .dout = dout, .qkv = o.qkv, .start = o.start, .shape = shape});
     check_gradient("dqkv", o.qkv.data, NULL, dqkv, attention_loss, &c);
     wide_free(dqkv);
+}
+
+static void test_attention(void **state) {
+    (void)state;
+    check_attention(0);
+    check_attention(1);
+    check_attention(3);
 }
 
 /* ---- heads ---- */

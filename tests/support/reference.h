@@ -34,6 +34,14 @@ struct reference_norm_dx {
 };
 struct reference_norm reference_norm(const struct op_norm *o);
 struct reference_norm_dx reference_norm_dx(const struct op_norm_dx *o);
+struct reference_head_norm {
+    wide y, rstd;
+};
+struct reference_head_norm_dx {
+    wide dx, dgain; /* dgain empty when it is absent */
+};
+struct reference_head_norm reference_head_norm(const struct op_head_norm *o);
+struct reference_head_norm_dx reference_head_norm_dx(const struct op_head_norm_dx *o);
 wide reference_gelu(const struct op_gelu *o);
 wide reference_gelu_dx(const struct op_gelu_dx *o);
 wide reference_glu(const struct op_glu *o);

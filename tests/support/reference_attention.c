@@ -59,6 +59,12 @@ static void heads_free(heads *h) {
     free(h->amplify);
 }
 
+/* The keys at first_key .. i of k and v [n, d], which the query at position i sees. */
+static void see_keys(heads *h, const double *k, const double *v, int i, int window) {
+    int first_key = window > 0 && i + 1 > window ? i + 1 - window : 0;
+    h->k = k + first_key * h->d, h->v = v + first_key * h->d, h->n = i + 1 - first_key;
+}
+
 static void put_output(wide out, int row, int column, const heads *h) {
     for (int j = 0; j < h->n; j++)
         for (int c = 0; c < h->d; c++)
@@ -79,7 +85,8 @@ struct reference_attention reference_attention(const struct op_attention *o) {
             double *k = take_head(o->qkv, first, n, (n_head + kv) * d, d);
             double *v = take_head(o->qkv, first, n, (n_head + n_kv + kv) * d, d);
             for (int i = 0; i < n; i++) {
-                h.q = q + i * d, h.k = k, h.v = v, h.n = i + 1;
+                h.q = q + i * d;
+                see_keys(&h, k, v, i, o->shape.window);
                 softmax_of_scores(&h);
                 put_output(result.out, first + i, head * d, &h);
                 wide_add(result.lse, first + i, head, h.lse, h.lse_magnitude);
@@ -92,7 +99,8 @@ struct reference_attention reference_attention(const struct op_attention *o) {
 }
 
 /* One query's share of dq, dk and dv: with dp_j = dout . v_j and ds_j = p_j (dp_j - sum p dp),
-   dq += scale ds_j k_j,  dk_j += scale ds_j q,  dv_j += p_j dout. Columns are those of q, k, v in dqkv. */
+   dq += scale ds_j k_j,  dk_j += scale ds_j q,  dv_j += p_j dout. first: the row of the first key; columns
+   are those of q, k, v in dqkv. */
 static void add_gradient(wide dqkv, int first, const int column[3], const heads *h, const double *dout) {
     int row = first + h->n - 1, d = h->d;
     double mean = 0, mean_magnitude = 0;
@@ -128,9 +136,10 @@ wide reference_attention_dx(const struct op_attention_dx *o) {
             double *v = take_head(o->qkv, first, n, column[2], d);
             double *dout = take_head(o->dout, first, n, head * d, d);
             for (int i = 0; i < n; i++) {
-                h.q = q + i * d, h.k = k, h.v = v, h.n = i + 1;
+                h.q = q + i * d;
+                see_keys(&h, k, v, i, o->shape.window);
                 softmax_of_scores(&h);
-                add_gradient(dqkv, first, column, &h, dout + i * d);
+                add_gradient(dqkv, first + i + 1 - h.n, column, &h, dout + i * d);
             }
             free(q), free(k), free(v), free(dout);
         }
@@ -188,7 +197,8 @@ wide reference_attention_paged(const struct op_attention_paged *o) {
                 }
             double *q = take_head(o->qkv, first, n - cached, head * d, d);
             for (int i = 0; i < n - cached; i++) {
-                h.q = q + i * d, h.k = k, h.v = v, h.n = cached + i + 1;
+                h.q = q + i * d;
+                see_keys(&h, k, v, cached + i, o->shape.window);
                 softmax_of_scores(&h);
                 put_output(out, first + i, head * d, &h);
             }

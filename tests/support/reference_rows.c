@@ -55,6 +55,45 @@ struct reference_norm_dx reference_norm_dx(const struct op_norm_dx *o) {
     return out;
 }
 
+struct reference_head_norm reference_head_norm(const struct op_head_norm *o) {
+    int n = o->n_head, d = o->x.cols / n;
+    struct reference_head_norm out = {wide_create(o->x.rows, n * d), wide_create(o->x.rows, n)};
+    for (int r = 0; r < o->x.rows; r++)
+        for (int h = 0; h < n; h++) {
+            double square = 0;
+            for (int c = 0; c < d; c++) square += pow(at(o->x, r, h * d + c), 2) / d;
+            double rstd = 1 / sqrt(square + (double)o->eps);
+            wide_add(out.rstd, r, h, rstd, rstd);
+            for (int c = 0; c < d; c++) {
+                double y = at(o->x, r, h * d + c) * rstd * (double)o->gain.data[c];
+                wide_add(out.y, r, h * d + c, y, fabs(y));
+            }
+        }
+    return out;
+}
+
+struct reference_head_norm_dx reference_head_norm_dx(const struct op_head_norm_dx *o) {
+    int n = o->n_head, d = o->x.cols / n;
+    struct reference_head_norm_dx out = {wide_create(o->x.rows, n * d), wide_of_vec(o->dgain)};
+    for (int r = 0; r < o->x.rows; r++)
+        for (int h = 0; h < n; h++) {
+            double rstd = at(o->rstd, r, h), mean = 0, mean_magnitude = 0;
+            for (int c = 0; c < d; c++) {
+                double gx = (double)o->gain.data[c] * at(o->dy, r, h * d + c) * at(o->x, r, h * d + c);
+                mean += gx * rstd / d;
+                mean_magnitude += fabs(gx) * rstd / d;
+            }
+            for (int c = 0; c < d; c++) {
+                double dy = at(o->dy, r, h * d + c), g = (double)o->gain.data[c] * dy;
+                double xhat = at(o->x, r, h * d + c) * rstd;
+                wide_add(out.dx, r, h * d + c, rstd * (g - xhat * mean),
+                         rstd * (fabs(g) + fabs(xhat) * mean_magnitude));
+                if (out.dgain.value) wide_add(out.dgain, 0, c, dy * xhat, fabs(dy * xhat));
+            }
+        }
+    return out;
+}
+
 /* ---- activations ---- */
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
@@ -84,13 +123,30 @@ wide reference_gelu_dx(const struct op_gelu_dx *o) {
     return dx;
 }
 
-/* SwiGLU (Shazeer 2020): silu(gate) up */
+/* value: act(x), slope: act'(x), by the kind; each with its magnitude. */
+typedef struct activated {
+    double value, slope, value_magnitude, slope_magnitude;
+} activated;
+
+static activated activate(glu_kind kind, double x) {
+    double u = x, du = 1; /* act = x sigmoid(u) */
+    if (kind == GLU_GELU) {
+        u = 2 * sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
+        du = 2 * sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x);
+    }
+    double s = sigmoid(u);
+    return (activated){x * s, s + x * s * (1 - s) * du, fabs(x) * s * (1 + fabs(u)),
+                       (s + fabs(x) * s * du) * (1 + fabs(u))};
+}
+
+/* SwiGLU and GeGLU (Shazeer 2020): act(gate) up */
 wide reference_glu(const struct op_glu *o) {
     wide y = wide_create(o->y.rows, o->y.cols);
     for (int r = 0; r < y.rows; r++)
         for (int c = 0; c < y.cols; c++) {
-            double gate = at(o->x, r, c), up = at(o->x, r, y.cols + c), value = gate * sigmoid(gate) * up;
-            wide_add(y, r, c, value, fabs(value) * (1 + fabs(gate)));
+            activated gate = activate(o->kind, at(o->x, r, c));
+            double up = at(o->x, r, y.cols + c);
+            wide_add(y, r, c, gate.value * up, gate.value_magnitude * fabs(up));
         }
     return y;
 }
@@ -99,11 +155,10 @@ wide reference_glu_dx(const struct op_glu_dx *o) {
     wide dx = wide_create(o->dx.rows, o->dx.cols);
     for (int r = 0; r < dx.rows; r++)
         for (int c = 0; c < o->dy.cols; c++) {
-            double gate = at(o->x, r, c), up = at(o->x, r, o->dy.cols + c), dy = at(o->dy, r, c);
-            double s = sigmoid(gate);
-            wide_add(dx, r, c, dy * up * (s + gate * s * (1 - s)),
-                     fabs(dy * up) * s * (1 + fabs(gate)) * (1 + fabs(gate)));
-            wide_add(dx, r, o->dy.cols + c, dy * gate * s, fabs(dy * gate) * s * (1 + fabs(gate)));
+            activated gate = activate(o->kind, at(o->x, r, c));
+            double up = at(o->x, r, o->dy.cols + c), dy = at(o->dy, r, c);
+            wide_add(dx, r, c, dy * up * gate.slope, fabs(dy * up) * gate.slope_magnitude);
+            wide_add(dx, r, o->dy.cols + c, dy * gate.value, fabs(dy) * gate.value_magnitude);
         }
     return dx;
 }

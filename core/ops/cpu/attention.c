@@ -20,8 +20,9 @@ int64_t ISA_NAME(cpu_attention_scratch)(int n_thread, int max_len, int head_dim,
 
 /* What all tiles of a sequence read, for threads_for. */
 static int64_t sequence_work(const struct attention_queries *s, int n_kv_head) {
-    return (int64_t)ISA_NAME(attention_tiles)(s) * n_kv_head * pages_of(s->cached + s->n_token) *
-           kv_head_floats(s->head_dim);
+    int n_page = pages_of(s->cached + s->n_token);
+    if (s->window > 0) n_page = (int)min_of(n_page, pages_of(s->window) + 1);
+    return (int64_t)ISA_NAME(attention_tiles)(s) * n_kv_head * n_page * kv_head_floats(s->head_dim);
 }
 
 /* ---- over the batch's own keys and values ---- */
@@ -40,6 +41,7 @@ static struct attention_queries packed_queries(const struct op_attention *o, int
                                       .n_token = o->start.data[i + 1] - row,
                                       .group = group,
                                       .head_dim = d,
+                                      .window = o->shape.window,
                                       .scale = o->shape.scale,
                                       .pages = pages,
                                       .page_stride = kv_head_floats(d)};
@@ -90,6 +92,7 @@ static struct attention_queries paged_queries(const struct op_attention_paged *o
                                       .cached = o->cached.data[i],
                                       .group = o->shape.n_head / o->shape.n_kv_head,
                                       .head_dim = o->shape.head_dim,
+                                      .window = o->shape.window,
                                       .scale = o->shape.scale,
                                       .pages = o->pages.data,
                                       .table = o->page_table.data + (int64_t)o->slot.data[i] * o->table_width,

@@ -22,7 +22,7 @@ struct unit {
     float *lse, *delta; /* [n_block 64]; delta = do . o */
     float *p, *ds;      /* [64, 64] */
     int64_t block_floats;
-    int n_token, head_dim;
+    int n_token, head_dim, window;
 };
 
 static int blocks_of(int n_token) { return (n_token + BLOCK - 1) / BLOCK; }
@@ -71,10 +71,23 @@ static float dot(const float *a, const float *b, int n) {
     return v_sum(sum);
 }
 
+/* Keys of block b that the row at `position` sees: [*first, *end) of the block. */
+static void seen_keys(const struct unit *u, int b, int position, int *first, int *end) {
+    *first = u->window > 0 ? (int)max_of(0, position - u->window + 1 - b * BLOCK) : 0;
+    *end = (int)min_of(BLOCK, position + 1 - b * BLOCK);
+}
+
+/* Lanes [first, end) of a, counted from its place j in the block; the others are zero. */
+static v16 keep_seen(v16 a, int j, int first, int end) {
+    if (end < j + LANES) a = v_keep(a, (int)max_of(0, end - j));
+    if (first > j) a = v_where_less(v_iota(), v_set((float)(first - j)), v_set(0), a);
+    return a;
+}
+
 /* Query rows [i, i + rows) of block c against key block b: p and ds, and dq. On the diagonal a row sees keys
    up to its own. */
 static void query_tile(const struct unit *u, int b, int c, int i, int rows) {
-    int d = u->head_dim, diagonal = b == c, n_key = diagonal ? i + rows : BLOCK;
+    int d = u->head_dim, n_key = b == c ? i + rows : BLOCK;
     int64_t at = c * u->block_floats + (int64_t)i * d;
     float *p = u->p + i * BLOCK, *ds = u->ds + i * BLOCK;
     struct micro score = {.a = u->q + at,
@@ -91,13 +104,12 @@ static void query_tile(const struct unit *u, int b, int c, int i, int rows) {
     ISA_NAME(micro_product)(&score);
     ISA_NAME(micro_product)(&dp);
     for (int r = 0; r < rows; r++, p += BLOCK, ds += BLOCK) {
-        v16 lse = v_set(u->lse[c * BLOCK + i + r]), delta = v_set(u->delta[c * BLOCK + i + r]);
+        int position = c * BLOCK + i + r, first, end;
+        v16 lse = v_set(u->lse[position]), delta = v_set(u->delta[position]);
+        seen_keys(u, b, position, &first, &end);
         for (int j = 0; j < n_key; j += LANES) {
-            v16 e = v_exp(v_sub(v_load(p + j), lse)), g = v_sub(v_load(ds + j), delta);
-            if (diagonal) {
-                e = v_keep(e, (int)min_of(LANES, max_of(0, i + r + 1 - j)));
-                g = v_keep(g, (int)min_of(LANES, max_of(0, i + r + 1 - j)));
-            }
+            v16 e = keep_seen(v_exp(v_sub(v_load(p + j), lse)), j, first, end);
+            v16 g = keep_seen(v_sub(v_load(ds + j), delta), j, first, end);
             v_store(p + j, e);
             v_store(ds + j, v_mul(e, g));
         }
@@ -143,6 +155,11 @@ static void block_pair(const struct unit *u, int b, int c) {
         key_tile(u, b, c, i, (int)min_of(MICRO_ROWS, n_key - i), b == c ? i : 0, n_query);
 }
 
+/* Whether the first row of query block c, and with it any, sees a key of block b <= c. */
+static int sees_block(const struct unit *u, int b, int c) {
+    return u->window == 0 || c * BLOCK - u->window + 1 < (b + 1) * BLOCK;
+}
+
 /* The part of one query head. row: the sequence's first. */
 static void query_head(struct unit *u, const struct op_attention_dx *o, int row, int head) {
     int d = u->head_dim, n_block = blocks_of(u->n_token);
@@ -156,13 +173,14 @@ static void query_head(struct unit *u, const struct op_attention_dx *o, int row,
     }
     zero(u->dq, n_block * u->block_floats);
     for (int b = 0; b < n_block; b++)
-        for (int c = b; c < n_block; c++) block_pair(u, b, c);
+        for (int c = b; c < n_block && sees_block(u, b, c); c++) block_pair(u, b, c);
     copy_scaled(u, o->dqkv.data + row * o->dqkv.ld + column, o->dqkv.ld, u->dq, d, o->shape.scale);
 }
 
 static void key_head(const struct op_attention_dx *o, int sequence, int head, float *scratch) {
     int row = o->start.data[sequence], d = o->shape.head_dim, group = o->shape.n_head / o->shape.n_kv_head;
     struct unit u = unit_in(scratch, o->start.data[sequence + 1] - row, d);
+    u.window = o->shape.window;
     int64_t k = (int64_t)(o->shape.n_head + head) * d, v = k + (int64_t)o->shape.n_kv_head * d;
     const float *qkv = o->qkv.data + row * o->qkv.ld;
     float *dqkv = o->dqkv.data + row * o->dqkv.ld;

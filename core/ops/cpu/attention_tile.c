@@ -6,11 +6,12 @@
 enum { PAGE_VECS = KV_PAGE / LANES, STATE_FLOATS = 16384 };
 
 struct tile {
-    float *q, *out;                /* [rows, head_dim]: scaled queries; sums of p v, not yet divided */
-    float (*sum)[LANES];           /* [rows]: sums of p by lane */
-    float max[MICRO_ROWS];         /* largest score so far */
-    int position[MICRO_ROWS], row; /* row: first of the tile among its key head's rows (token, query head) */
-    int rows, head;
+    float *q, *out;           /* [rows, head_dim]: scaled queries; sums of p v, not yet divided */
+    float (*sum)[LANES];      /* [rows]: sums of p by lane */
+    float max[MICRO_ROWS];    /* largest score so far */
+    int position[MICRO_ROWS]; /* the last key that a row sees */
+    int first[MICRO_ROWS];    /* the first: 0, or where its window begins */
+    int row, rows, head;      /* row: first of the tile among its key head's rows (token, query head) */
 };
 
 int ISA_NAME(attention_tiles)(const struct attention_queries *s) {
@@ -44,28 +45,33 @@ static void tile_begin(struct tile *t, const struct attention_queries *s, int in
         const float *q = s->q + token * s->ld_q + (int64_t)head * d;
         FOR_LANES(d, i, k) v_store_n(t->q + r * d + i, v_mul(v_load_n(q + i, k), scale), k);
         t->position[r] = s->cached + token;
+        t->first[r] = s->window > 0 ? (int)max_of(0, t->position[r] - s->window + 1) : 0;
         t->max[r] = -INFINITY;
         v_store(t->sum[r], v_set(0));
     }
     memset(t->out, 0, (size_t)(t->rows * d) * sizeof *t->out);
 }
 
-/* Scores of row r become probabilities relative to the largest so far; keys from `limit` on do not count, and
-   nothing is known of their scores. What was summed before is scaled to the new largest score. */
-static void tile_softmax(struct tile *t, int r, float *score, int limit, int head_dim) {
+/* Scores of row r become probabilities relative to the largest so far; keys below `first` and from `limit` on
+   do not count, and nothing is known of the scores of the latter. What was summed before is scaled to the new
+   largest score. */
+static void tile_softmax(struct tile *t, int r, float *score, int first, int limit, int head_dim) {
     v16 p[PAGE_VECS], highest = v_set(-INFINITY);
     UNROLL for (int j = 0; j < PAGE_VECS; j++) {
         p[j] = v_set(-INFINITY);
-        if (j * LANES >= limit) continue;
+        if (j * LANES >= limit || (j + 1) * LANES <= first) continue;
         p[j] = v_load(score + j * LANES);
         if ((j + 1) * LANES > limit)
             p[j] = v_where_less(v_iota(), v_set((float)(limit - j * LANES)), p[j], v_set(-INFINITY));
+        if (j * LANES < first)
+            p[j] = v_where_less(v_iota(), v_set((float)(first - j * LANES)), v_set(-INFINITY), p[j]);
         highest = v_max(highest, p[j]);
     }
     float block_max = v_maximum(highest), max = block_max > t->max[r] ? block_max : t->max[r];
     v16 m = v_set(max);
     UNROLL for (int j = 0; j < PAGE_VECS; j++) {
-        p[j] = j * LANES < limit ? v_exp(v_sub(p[j], m)) : v_set(0);
+        int seen = j * LANES < limit && (j + 1) * LANES > first;
+        p[j] = seen ? v_exp(v_sub(p[j], m)) : v_set(0);
         v_store(score + j * LANES, p[j]);
     }
     v16 alpha = v_set(1);
@@ -79,7 +85,8 @@ static void tile_softmax(struct tile *t, int r, float *score, int limit, int hea
     v_store(t->sum[r], v_fma(v_load(t->sum[r]), alpha, sum));
 }
 
-/* One page: keys [head_dim, 64] transposed, values [64, head_dim]; next is what will be read after them. */
+/* One page: keys [head_dim, 64] transposed, values [64, head_dim]; next is what will be read after them. A
+   row that sees none of its keys keeps its bytes, as if it had skipped the page. */
 static void tile_step(struct tile *t, int page, const float *keys, const float *next, int head_dim) {
     float score[MICRO_ROWS * KV_PAGE] __attribute__((aligned(64)));
     const float *values = keys + (int64_t)head_dim * KV_PAGE;
@@ -96,9 +103,9 @@ static void tile_step(struct tile *t, int page, const float *keys, const float *
                      .depth = head_dim,
                      .next = values});
     for (int r = 0; r < t->rows; r++) {
-        int limit = t->position[r] + 1 - page * KV_PAGE;
-        if (limit > 0)
-            tile_softmax(t, r, score + r * KV_PAGE, limit < KV_PAGE ? limit : KV_PAGE, head_dim);
+        int limit = t->position[r] + 1 - page * KV_PAGE, first = t->first[r] - page * KV_PAGE;
+        if (limit > 0 && first < KV_PAGE)
+            tile_softmax(t, r, score + r * KV_PAGE, first, limit < KV_PAGE ? limit : KV_PAGE, head_dim);
         else
             memset(score + r * KV_PAGE, 0, KV_PAGE * sizeof *score);
     }
@@ -133,13 +140,14 @@ static void tile_end(const struct tile *t, const struct attention_queries *s) {
 void ISA_NAME(attention_run)(const struct attention_queries *s, int first, int n) {
     float state[STATE_FLOATS] __attribute__((aligned(64)));
     struct tile tiles[ATTENTION_TILES];
-    int n_page = 0;
+    int first_page = s->cached + s->n_token, n_page = 0;
     for (int i = 0; i < n; i++) {
         tile_begin(&tiles[i], s, first + i, state + i * tile_floats(s));
+        first_page = (int)min_of(first_page, tiles[i].first[0] / KV_PAGE);
         n_page = (int)max_of(n_page, tiles[i].position[tiles[i].rows - 1] / KV_PAGE + 1);
     }
     int64_t head_stride = kv_head_floats(s->head_dim);
-    for (int p = 0; p < n_page; p++) {
+    for (int p = first_page; p < n_page; p++) {
         const float *page = s->pages + (s->table ? s->table[p] : p) * s->page_stride;
         const float *after = NULL;
         if (p + 1 < n_page) after = s->pages + (s->table ? s->table[p + 1] : p + 1) * s->page_stride;
@@ -148,7 +156,7 @@ void ISA_NAME(attention_run)(const struct attention_queries *s, int first, int n
             const float *next = i + 1 < n ? page + tiles[i + 1].head * head_stride
                                 : after   ? after + tiles[0].head * head_stride
                                           : NULL;
-            if (t->position[t->rows - 1] >= p * KV_PAGE)
+            if (t->position[t->rows - 1] >= p * KV_PAGE && t->first[0] < (p + 1) * KV_PAGE)
                 tile_step(&tiles[i], p, page + t->head * head_stride, next, s->head_dim);
         }
     }

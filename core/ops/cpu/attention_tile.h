@@ -17,6 +17,7 @@ struct attention_queries {
     int n_token, cached; /* token i has position cached + i */
     int group;           /* query heads of a key head */
     int head_dim;
+    int window; /* 0: none */
     float scale;
     const float *pages; /* page p: pages + (table ? table[p] : p) page_stride; its key heads in turn */
     const int32_t *table;

@@ -1,4 +1,4 @@
-/* Activations: GELU in its tanh form (Hendrycks and Gimpel 2016) and SwiGLU (Shazeer 2020). */
+/* Activations: GELU in its tanh form (Hendrycks and Gimpel 2016), SwiGLU and GeGLU (Shazeer 2020). */
 #include "core/ops/cpu/cpu.h"
 #include "core/ops/cpu/threads.h"
 #include "core/ops/cpu/vec.h"
@@ -67,7 +67,8 @@ static void glu_rows(const struct op_glu *o) {
         float *y = o->y.data + r * o->y.ld;
         FOR_LANES(f, i, k) {
             v16 g = v_load_n(gate + i, k);
-            v_store_n(y + i, v_mul(v_mul(g, v_sigmoid(g)), v_load_n(up + i, k)), k);
+            v16 act = o->kind == GLU_GELU ? gelu(g) : v_mul(g, v_sigmoid(g));
+            v_store_n(y + i, v_mul(act, v_load_n(up + i, k)), k);
         }
     }
 }
@@ -76,7 +77,8 @@ void ISA_NAME(cpu_glu)(device *dev, const struct op_glu *o) {
     ON_THREADS(threads_for(dev, mat_elements(o->y) * EXP_WORK), glu_rows(o));
 }
 
-/* With s = sigmoid(gate):  dup = dy gate s,  dgate = dy up s (1 + gate (1 - s)). */
+/* dup = dy act(gate),  dgate = dy up act'(gate). silu, with s = sigmoid(gate): act = gate s,
+   act' = s (1 + gate (1 - s)). */
 static void glu_dx_rows(const struct op_glu_dx *o) {
     int f = o->dy.cols;
 #pragma omp for schedule(static) nowait
@@ -85,10 +87,17 @@ static void glu_dx_rows(const struct op_glu_dx *o) {
         float *dgate = o->dx.data + r * o->dx.ld, *dup = dgate + f;
         FOR_LANES(f, i, k) {
             v16 g = v_load_n(gate + i, k), u = v_load_n(up + i, k), d = v_load_n(dy + i, k);
-            v16 s = v_sigmoid(g), one = v_set(1);
-            v16 slope = v_mul(s, v_fma(g, v_sub(one, s), one));
+            v16 act, slope, one = v_set(1);
+            if (o->kind == GLU_GELU) {
+                act = gelu(g);
+                slope = gelu_slope(g);
+            } else {
+                v16 s = v_sigmoid(g);
+                act = v_mul(g, s);
+                slope = v_mul(s, v_fma(g, v_sub(one, s), one));
+            }
             v_store_n(dgate + i, v_mul(v_mul(d, u), slope), k);
-            v_store_n(dup + i, v_mul(d, v_mul(g, s)), k);
+            v_store_n(dup + i, v_mul(d, act), k);
         }
     }
 }

@@ -100,6 +100,28 @@ SHAPES(norm_dx) {
     if (o->kind == NORM_LAYER) HOLDS(mean, x.rows);
 }
 
+static void shape_of_normed(check *c, mat x, int n_head, mat rstd) {
+    same(c, "x.cols modulo n_head", n_head > 0 ? x.cols % n_head : -1, "an even share", 0);
+    if (!rstd.data) return;
+    same(c, "rstd.rows", rstd.rows, "x.rows", x.rows);
+    same(c, "rstd.cols", rstd.cols, "n_head", n_head);
+}
+
+SHAPES(head_norm) {
+    SAME_SHAPE(y, x);
+    shape_of_normed(c, o->x, o->n_head, o->rstd);
+    if (o->n_head > 0) HOLDS(gain, x.cols / o->n_head);
+}
+
+SHAPES(head_norm_dx) {
+    SAME_SHAPE(dx, x);
+    SAME_SHAPE(dy, x);
+    SAME(rstd.rows, x.rows);
+    shape_of_normed(c, o->x, o->n_head, o->rstd);
+    if (o->n_head > 0) HOLDS(gain, x.cols / o->n_head);
+    if (o->n_head > 0) HOLDS_IF(dgain, x.cols / o->n_head);
+}
+
 SHAPES(gelu) { SAME_SHAPE(y, x); }
 
 SHAPES(gelu_dx) {
@@ -163,6 +185,7 @@ SHAPES(rows_add) {
 
 static void shape_of_heads(check *c, struct attention_shape s, int qkv_cols) {
     same(c, "n_head modulo n_kv_head", s.n_head % s.n_kv_head, "an even share", 0);
+    holds(c, "window", s.window, "the least", 0);
     same(c, "qkv.cols", qkv_cols, "(n_head + 2 n_kv_head) head_dim",
          (int64_t)(s.n_head + 2 * s.n_kv_head) * s.head_dim);
 }

@@ -55,6 +55,18 @@ static const struct operand {
     N(norm_dx, mean),
     N(norm_dx, rstd),
 
+    N(head_norm, y),
+    N(head_norm, x),
+    N(head_norm, gain),
+    N(head_norm, rstd),
+
+    N(head_norm_dx, dx),
+    N(head_norm_dx, dy),
+    N(head_norm_dx, x),
+    N(head_norm_dx, rstd),
+    N(head_norm_dx, gain),
+    N(head_norm_dx, dgain),
+
     N(gelu, y),
     N(gelu, x),
     N(gelu_dx, dx),
