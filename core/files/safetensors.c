@@ -1,16 +1,12 @@
 #include "core/files/safetensors.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/base/mapping.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are copied as they lie in the file");
 
@@ -37,8 +33,7 @@ size_t tensor_dtype_bytes(tensor_dtype dtype) { return dtypes[dtype].bytes; }
 
 typedef struct shard {
     char *path;
-    void *map; /* NULL or the whole file */
-    size_t len;
+    mapping map;
 } shard;
 
 /* An entry and where it stands, for the checks that need more than one of them. */
@@ -61,7 +56,7 @@ void safetensors_close(safetensors *s) {
     if (!s) return;
     for (int i = 0; i < s->n; i++) free((char *)s->tensors[i].entry.name);
     for (int i = 0; i < s->n_shard; i++) {
-        if (s->shards[i].map) munmap(s->shards[i].map, s->shards[i].len);
+        mapping_close(&s->shards[i].map);
         free(s->shards[i].path);
     }
     json_decref(s->metadata);
@@ -72,25 +67,10 @@ void safetensors_close(safetensors *s) {
 }
 
 static status map_file(shard *f, error *err) {
-    int fd = open(f->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return error_set(err, STATUS_DATA, "%s: %s", f->path, strerror(errno));
-    struct stat st;
-    status s = STATUS_OK;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        s = error_set(err, STATUS_DATA, "%s: is not a file", f->path);
-    } else if (st.st_size < LENGTH_BYTES) {
-        s = error_set(err, STATUS_DATA, "%s: cut: %lld bytes, the header's length alone takes 8", f->path,
-                      (long long)st.st_size);
-    } else {
-        f->len = (size_t)st.st_size;
-        void *map = mmap(NULL, f->len, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (map == MAP_FAILED)
-            s = error_set(err, STATUS_FAILED, "%s: cannot map: %s", f->path, strerror(errno));
-        else
-            f->map = map;
-    }
-    close(fd);
-    return s;
+    TRY(mapping_open(f->path, &f->map, err));
+    if (f->map.len >= LENGTH_BYTES) return STATUS_OK;
+    return error_set(err, STATUS_DATA, "%s: cut: %zu bytes, the header's length alone takes 8", f->path,
+                     f->map.len);
 }
 
 static status bad_tensor(const shard *f, const char *name, const char *what, error *err) {
@@ -168,8 +148,8 @@ static status add_tensor(safetensors *s, int shard_index, const char *name, cons
     if (!json_is_object(value)) return bad_tensor(f, name, "must be an object", err);
     TRY(read_dtype(f, name, json_object_get(value, "dtype"), &p.entry.dtype, err));
     TRY(read_shape(f, name, json_object_get(value, "shape"), &p.entry, err));
-    TRY(read_offsets(f, name, json_object_get(value, "data_offsets"), f->len - data_start, &p, err));
-    p.entry.data = (const char *)f->map + data_start + p.begin;
+    TRY(read_offsets(f, name, json_object_get(value, "data_offsets"), f->map.len - data_start, &p, err));
+    p.entry.data = (const char *)f->map.data + data_start + p.begin;
     if (s->n == s->capacity) {
         int capacity = s->capacity ? 2 * s->capacity : 64;
         placed *more = realloc(s->tensors, (size_t)capacity * sizeof *more);
@@ -238,7 +218,7 @@ static status read_header(safetensors *s, int shard_index, const json_t *header,
         else
             TRY(add_tensor(s, shard_index, name, value, data_start, err));
     }
-    return check_cover(f, s->n > from ? s->tensors + from : NULL, s->n - from, f->len - data_start, err);
+    return check_cover(f, s->n > from ? s->tensors + from : NULL, s->n - from, f->map.len - data_start, err);
 }
 
 /* Takes path (malloc'd or NULL) over. */
@@ -254,14 +234,14 @@ static status add_shard(safetensors *s, char *path, error *err) {
     TRY(map_file(f, err));
 
     uint64_t header_len;
-    memcpy(&header_len, f->map, sizeof header_len);
+    memcpy(&header_len, f->map.data, sizeof header_len);
     if (header_len > MAX_HEADER)
         return error_set(err, STATUS_DATA, "%s: a header of %" PRIu64 " bytes, the format allows %d", path,
                          header_len, MAX_HEADER);
-    if (header_len > f->len - LENGTH_BYTES)
+    if (header_len > f->map.len - LENGTH_BYTES)
         return error_set(err, STATUS_DATA, "%s: cut: a header of %" PRIu64 " bytes in a file of %zu", path,
-                         header_len, f->len);
-    const char *text = (const char *)f->map + LENGTH_BYTES;
+                         header_len, f->map.len);
+    const char *text = (const char *)f->map.data + LENGTH_BYTES;
     if (header_len == 0 || text[0] != '{')
         return error_set(err, STATUS_DATA, "%s: its header does not begin with '{': not a safetensors file",
                          path);
