@@ -11,8 +11,8 @@ static mat branch_grad(const workspace *ws, mat dx, int site) {
 }
 
 static void linear_backward(const model *m, workspace *ws, const weight *w, vec bias, mat x, mat dy, mat dx) {
-    op(ws->dev, linear_dw, .dw = model_mat_grad(m, w->w), .dy = dy, .x = x, .db = model_vec_grad(m, bias),
-       .scratch = ws->scratch);
+    op(ws->dev, linear_dw, .dw = weights_mat_grad(m->w, w->w), .dy = dy, .x = x,
+       .db = weights_vec_grad(m->w, bias), .scratch = ws->scratch);
     op(ws->dev, linear_dx, .dx = dx, .dy = dy, .w = *w);
 }
 
@@ -20,7 +20,7 @@ static void linear_backward(const model *m, workspace *ws, const weight *w, vec 
 static void layer_backward(const model *m, workspace *ws, int l, mat x_in, const layer_saved *s, mat dx) {
     device *dev = ws->dev;
     const model_config *c = &m->config;
-    const layer_params *p = &m->layer[l];
+    const layer_params *p = &m->w->layer[l];
     int n = dx.rows;
     mat dn = mat_rows(ws->dn, 0, n), dact = mat_rows(ws->dact, 0, n), dup = mat_rows(ws->dup, 0, n);
     mat datt = mat_rows(ws->datt, 0, n), dqkv = mat_rows(ws->dqkv, 0, n);
@@ -32,20 +32,21 @@ static void layer_backward(const model *m, workspace *ws, int l, mat x_in, const
         op(dev, gelu_dx, .dx = dup, .dy = dact, .x = s->up);
     linear_backward(m, ws, &p->up, p->up_bias, s->norm2, dup, dn);
     op(dev, norm_dx, .dx = dx, .dy = dn, .x = s->mid, .gain = p->norm2_gain,
-       .dgain = model_vec_grad(m, p->norm2_gain), .dbias = model_vec_grad(m, p->norm2_bias), .mean = s->mean2,
-       .rstd = s->rstd2, .kind = c->norm);
+       .dgain = weights_vec_grad(m->w, p->norm2_gain), .dbias = weights_vec_grad(m->w, p->norm2_bias),
+       .mean = s->mean2, .rstd = s->rstd2, .kind = c->norm);
 
     linear_backward(m, ws, &p->out, p->out_bias, s->att, branch_grad(ws, dx, 1 + 2 * l), datt);
     op(dev, attention_dx, .dqkv = dqkv, .dout = datt, .out = s->att, .lse = s->lse, .qkv = s->qkv,
        .start = {ws->start.data, ws->b.n_seq + 1}, .max_len = ws->max_len, .shape = model_attention_shape(c),
        .scratch = ws->scratch);
     if (c->position == POSITION_ROPE)
-        op(dev, rope, .x = dqkv, .cosine = m->cosine, .sine = m->sine, .position = {ws->position.data, n},
-           .n_rotated = c->n_head + c->n_kv_head, .head_dim = c->head_dim, .inverse = 1);
+        op(dev, rope, .x = dqkv, .cosine = m->w->cosine, .sine = m->w->sine,
+           .position = {ws->position.data, n}, .n_rotated = c->n_head + c->n_kv_head, .head_dim = c->head_dim,
+           .inverse = 1);
     linear_backward(m, ws, &p->qkv, p->qkv_bias, s->norm1, dqkv, dn);
     op(dev, norm_dx, .dx = dx, .dy = dn, .x = x_in, .gain = p->norm1_gain,
-       .dgain = model_vec_grad(m, p->norm1_gain), .dbias = model_vec_grad(m, p->norm1_bias), .mean = s->mean1,
-       .rstd = s->rstd1, .kind = c->norm);
+       .dgain = weights_vec_grad(m->w, p->norm1_gain), .dbias = weights_vec_grad(m->w, p->norm1_bias),
+       .mean = s->mean1, .rstd = s->rstd1, .kind = c->norm);
 }
 
 /* Gradients of the rows' values to the gradient of their gathered states, in ws->drow. */
@@ -61,8 +62,8 @@ static void heads_backward(const model *m, workspace *ws, const row_grads *grads
         else
             op(dev, fill, .y = {ws->dlogprob.data, n}, .value = 0);
         if (grads->entropy) dev->ops->upload(dev, ws->dentropy.data, grads->entropy, bytes);
-        op(dev, vocab_dx, .dhidden = dhidden, .dw = model_mat_grad(m, m->head.w), .hidden = hidden,
-           .w = m->head, .n_vocab = m->config.n_vocab, .temperature = ws->options.temperature,
+        op(dev, vocab_dx, .dhidden = dhidden, .dw = weights_mat_grad(m->w, m->w->head.w), .hidden = hidden,
+           .w = m->w->head, .n_vocab = m->config.n_vocab, .temperature = ws->options.temperature,
            .target = {ws->row_target.data, n}, .logprob = {ws->logprob.data, n},
            .entropy = {ws->entropy.data, n}, .lse = {ws->lse.data, n}, .dlogprob = {ws->dlogprob.data, n},
            .dentropy = {grads->entropy ? ws->dentropy.data : NULL, n}, .compute = compute,
@@ -72,28 +73,29 @@ static void heads_backward(const model *m, workspace *ws, const row_grads *grads
     }
     if (grads->score) {
         dev->ops->upload(dev, ws->dscore.data, grads->score, bytes);
-        op(dev, score_dx, .dhidden = dhidden, .hidden = hidden, .dw = model_vec_grad(m, m->score),
-           .dbias = model_vec_grad(m, m->score_bias), .w = m->score, .dscore = {ws->dscore.data, n});
+        op(dev, score_dx, .dhidden = dhidden, .hidden = hidden, .dw = weights_vec_grad(m->w, m->w->score),
+           .dbias = weights_vec_grad(m->w, m->w->score_bias), .w = m->w->score,
+           .dscore = {ws->dscore.data, n});
     }
     op(dev, fill, .y = {drow.data, (int64_t)n * drow.cols}, .value = 0);
-    op(dev, norm_dx, .dx = drow, .dy = dhidden, .x = mat_rows(ws->row_x, 0, n), .gain = m->norm_gain,
-       .dgain = model_vec_grad(m, m->norm_gain), .dbias = model_vec_grad(m, m->norm_bias),
+    op(dev, norm_dx, .dx = drow, .dy = dhidden, .x = mat_rows(ws->row_x, 0, n), .gain = m->w->norm_gain,
+       .dgain = weights_vec_grad(m->w, m->w->norm_gain), .dbias = weights_vec_grad(m->w, m->w->norm_bias),
        .mean = {ws->row_mean.data, n}, .rstd = {ws->row_rstd.data, n}, .kind = m->config.norm);
 }
 
 static void embedding_backward(const model *m, workspace *ws, mat dx) {
     mat dout = branch_grad(ws, dx, 0);
     int n = dx.rows;
-    op(ws->dev, embed_dw, .d_table = model_mat_grad(m, m->token_table), .dout = dout,
+    op(ws->dev, embed_dw, .d_table = weights_mat_grad(m->w, m->w->token_table), .dout = dout,
        .id = {ws->token.data, n}, .order = {ws->order.data, n});
-    if (m->position_table.data)
-        op(ws->dev, embed_dw, .d_table = model_mat_grad(m, m->position_table), .dout = dout,
+    if (m->w->position_table.data)
+        op(ws->dev, embed_dw, .d_table = weights_mat_grad(m->w, m->w->position_table), .dout = dout,
            .id = {ws->position.data, n}, .order = {ws->position_order.data, n});
 }
 
 static status check(const model *m, const workspace *ws, const row_grads *grads, const row_values *values,
                     error *err) {
-    if (!m->trained) return error_set(err, STATUS_FAILED, "a frozen model has no backward");
+    if (!m->w->trained) return error_set(err, STATUS_FAILED, "a frozen model has no backward");
     if (ws->owner != m || ws->version != m->version || !ws->options.for_backward || ws->extended)
         return error_set(err, STATUS_FAILED, "the workspace does not hold this model's forward for backward");
     if ((grads->logprob || grads->entropy) && (!m->config.language_head || !ws->has_targets))

@@ -33,14 +33,14 @@ void model_layer_forward(const model *m, workspace *ws, int l, mat x_in, const l
                          const kv_cache *kv) {
     device *dev = ws->dev;
     const model_config *c = &m->config;
-    const layer_params *p = &m->layer[l];
+    const layer_params *p = &m->w->layer[l];
     mat branch = mat_rows(ws->branch, 0, x_in.rows);
 
     op(dev, norm, .y = s->norm1, .x = x_in, .gain = p->norm1_gain, .bias = p->norm1_bias, .mean = s->mean1,
        .rstd = s->rstd1, .kind = c->norm, .eps = c->norm_eps);
     op(dev, linear, .y = s->qkv, .x = s->norm1, .w = p->qkv, .bias = p->qkv_bias);
     if (c->position == POSITION_ROPE)
-        op(dev, rope, .x = s->qkv, .cosine = m->cosine, .sine = m->sine,
+        op(dev, rope, .x = s->qkv, .cosine = m->w->cosine, .sine = m->w->sine,
            .position = {ws->position.data, x_in.rows}, .n_rotated = c->n_head + c->n_kv_head,
            .head_dim = c->head_dim);
     attend(m, ws, l, s, kv);
@@ -63,7 +63,7 @@ static void run_forward(const model *m, workspace *ws, const kv_cache *kv) {
     const model_config *c = &m->config;
     int n = ws->b.n_token, n_row = ws->b.n_row;
     mat x = mat_rows(ws->x[0], 0, n);
-    op(dev, embed, .out = x, .token_table = m->token_table, .position_table = m->position_table,
+    op(dev, embed, .out = x, .token_table = m->w->token_table, .position_table = m->w->position_table,
        .token = {ws->token.data, n}, .position = {ws->position.data, n});
     if (ws->options.dropout > 0) add_residual(ws, x, (mat){0}, x, 0);
     for (int l = 0; l < c->n_layer; l++) {
@@ -75,9 +75,9 @@ static void run_forward(const model *m, workspace *ws, const kv_cache *kv) {
     if (!n_row) return;
     mat row_x = mat_rows(ws->row_x, 0, n_row);
     op(dev, rows_gather, .out = row_x, .x = x, .index = {ws->row_pos.data, n_row});
-    op(dev, norm, .y = mat_rows(ws->hidden, 0, n_row), .x = row_x, .gain = m->norm_gain, .bias = m->norm_bias,
-       .mean = {ws->row_mean.data, n_row}, .rstd = {ws->row_rstd.data, n_row}, .kind = c->norm,
-       .eps = c->norm_eps);
+    op(dev, norm, .y = mat_rows(ws->hidden, 0, n_row), .x = row_x, .gain = m->w->norm_gain,
+       .bias = m->w->norm_bias, .mean = {ws->row_mean.data, n_row}, .rstd = {ws->row_rstd.data, n_row},
+       .kind = c->norm, .eps = c->norm_eps);
 }
 
 static status check_options(const workspace *ws, const forward_options *o, error *err) {
@@ -110,7 +110,7 @@ status model_read(const model *m, workspace *ws, row_values *values, error *err)
         if (!m->config.language_head || (values->logprob && !ws->has_targets))
             return error_set(err, STATUS_FAILED,
                              "log-probabilities need a language head and the batch's targets");
-        op(dev, vocab, .hidden = hidden, .w = m->head, .n_vocab = m->config.n_vocab,
+        op(dev, vocab, .hidden = hidden, .w = m->w->head, .n_vocab = m->config.n_vocab,
            .temperature = ws->options.temperature,
            .target = {ws->has_targets ? ws->row_target.data : NULL, n},
            .logprob = {ws->has_targets ? ws->logprob.data : NULL, n}, .entropy = {ws->entropy.data, n},
@@ -119,7 +119,8 @@ status model_read(const model *m, workspace *ws, row_values *values, error *err)
     }
     if (values->score) {
         if (!m->config.n_score) return error_set(err, STATUS_FAILED, "the model has no score head");
-        op(dev, score, .score = {ws->score.data, n}, .w = m->score, .bias = m->score_bias, .hidden = hidden);
+        op(dev, score, .score = {ws->score.data, n}, .w = m->w->score, .bias = m->w->score_bias,
+           .hidden = hidden);
     }
     size_t bytes = sizeof(float) * (size_t)n;
     if (values->logprob) TRY(dev->ops->download(dev, values->logprob, ws->logprob.data, bytes, err));
@@ -150,7 +151,7 @@ status model_sample(const model *m, workspace *ws, const uint64_t *row_seq_id, c
     for (int r = 0; r < n; r++) ws->h_row_sequence[r] = row_seq_id[r];
     dev->ops->upload(dev, ws->row_sequence.data, ws->h_row_sequence, sizeof *row_seq_id * (size_t)n);
     op(dev, sample, .token = {ws->sampled.data, n}, .logprob = {ws->logprob.data, n},
-       .hidden = mat_rows(ws->hidden, 0, n), .w = m->head, .n_vocab = m->config.n_vocab,
+       .hidden = mat_rows(ws->hidden, 0, n), .w = m->w->head, .n_vocab = m->config.n_vocab,
        .temperature = how->temperature, .greedy = how->greedy, .top_k = how->top_k, .top_p = how->top_p,
        .key = how->key, .sequence = {ws->row_sequence.data, n}, .position = {ws->row_position.data, n},
        .scratch = ws->scratch);

@@ -13,19 +13,28 @@ typedef struct layer_params {
     vec qkv_bias, out_bias, up_bias, down_bias;
 } layer_params;
 
-struct model {
+/* The parameters of a body with its heads and the copies of them that products read. Frozen ones may serve
+   several models. */
+typedef struct weights {
+    int users; /* models */
     device *dev;
-    model_config config;
+    model_config config; /* heads: those that lie here */
     flat flat;
     param *params;
     int trained;
-    uint64_t version; /* counts model_changed */
-    void *memory;     /* everything below lies in it */
+    void *memory; /* everything below lies in it */
     mat token_table, position_table;
     weight head; /* packs of the language head; w is token_table when tied */
     layer_params *layer;
     vec norm_gain, norm_bias, score, score_bias;
     mat cosine, sine; /* rope, [context, head_dim / 2] */
+} weights;
+
+struct model {
+    device *dev;
+    model_config config;
+    weights *w;
+    uint64_t version; /* counts model_changed */
 };
 
 /* Activations of one block that backward needs, in the order they are made. */
@@ -94,20 +103,25 @@ static inline struct attention_shape model_attention_shape(const model_config *c
                                     1.0f / __builtin_sqrtf((float)c->head_dim), 0};
 }
 /* A parameter's gradient lies where the parameter does. */
-static inline vec model_vec_grad(const model *m, vec p) {
-    return p.data ? (vec){m->flat.grad + (p.data - m->flat.master), p.n} : p;
+static inline vec weights_vec_grad(const weights *w, vec p) {
+    return p.data ? (vec){w->flat.grad + (p.data - w->flat.master), p.n} : p;
 }
-static inline mat model_mat_grad(const model *m, mat p) {
-    return p.data ? (mat){m->flat.grad + (p.data - m->flat.master), p.rows, p.cols, p.ld} : p;
+static inline mat weights_mat_grad(const weights *w, mat p) {
+    return p.data ? (mat){w->flat.grad + (p.data - w->flat.master), p.rows, p.cols, p.ld} : p;
 }
 
-/* model.c: a model with memory and no values; then values for parameters [first, n_param). */
+/* model.c: a model with memory and no values. */
 status model_make(device *dev, const model_config *config, int trained, model **out, error *err);
-status model_draw_params(model *m, int first, uint64_t seed, int round, error *err);
-/* params.c: the list of parameters and their offsets; model->params is made, the pointers are bound to
+/* weights.c: weights with memory and no values; then values for parameters [first, n_param); then the packs.
+ */
+status weights_make(device *dev, const model_config *config, int trained, weights **out, error *err);
+status weights_draw(weights *w, int first, uint64_t seed, int round, error *err);
+void weights_pack(weights *w);
+void weights_release(weights *w); /* one user less; the last one frees */
+/* params.c: the list of parameters and their offsets; weights->params is made, the pointers are bound to
  * flat.master. */
-status model_list_params(model *m, error *err);
-void model_bind_params(model *m);
+status weights_list_params(weights *w, error *err);
+void weights_bind_params(weights *w);
 /* forward.c: one block from x_in to x_out, filling saved; kv NULL: each sequence from position 0. */
 void model_layer_forward(const model *m, workspace *ws, int l, mat x_in, const layer_saved *saved, mat x_out,
                          const kv_cache *kv);

@@ -1,0 +1,162 @@
+/* The weights of a body: their memory, initial values and packs. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/model/internal.h"
+
+static void take_packs(const weights *w, arena *a, weight *x) {
+    int n = x->w.rows, k = x->w.cols;
+    x->forward.n = w->dev->ops->forward_pack(w->dev, n, k);
+    x->forward.data = ARENA_TAKE(a, float, x->forward.n);
+    if (!w->trained) return;
+    x->backward.n = w->dev->ops->backward_pack(w->dev, n, k);
+    x->backward.data = ARENA_TAKE(a, float, x->backward.n);
+}
+
+static void each_weight(weights *w, void (*visit)(const weights *, arena *, weight *), arena *a) {
+    for (int l = 0; l < w->config.n_layer; l++) {
+        visit(w, a, &w->layer[l].qkv);
+        visit(w, a, &w->layer[l].out);
+        visit(w, a, &w->layer[l].up);
+        visit(w, a, &w->layer[l].down);
+    }
+    if (w->config.language_head) visit(w, a, &w->head);
+}
+
+/* Cuts the memory; plan (or NULL) hears how much went where. */
+static void lay_out(weights *w, arena *a, const char *owner, memory_plan *plan) {
+    const model_config *c = &w->config;
+    size_t before = a->used;
+    w->flat.master = ARENA_TAKE(a, float, w->flat.count);
+    if (plan) plan_add(plan, owner, "weights", a->used - before);
+    before = a->used;
+    w->flat.grad = w->trained ? ARENA_TAKE(a, float, w->flat.count) : NULL;
+    if (plan) plan_add(plan, owner, "gradients", a->used - before);
+    before = a->used;
+    weights_bind_params(w);
+    each_weight(w, take_packs, a);
+    if (c->position == POSITION_ROPE) {
+        int half = c->head_dim / 2;
+        w->cosine = mat_of(ARENA_TAKE(a, float, (size_t)c->context *(size_t)half), c->context, half);
+        w->sine = mat_of(ARENA_TAKE(a, float, (size_t)c->context *(size_t)half), c->context, half);
+    }
+    if (plan) plan_add(plan, owner, "weights packed for products", a->used - before);
+}
+
+/* theta_i = base^(-2i / head_dim) (Su et al. 2021). */
+static status upload_rope(weights *w, error *err) {
+    if (w->config.position != POSITION_ROPE) return STATUS_OK;
+    int n = w->config.context, half = w->config.head_dim / 2;
+    float *host = malloc(2 * sizeof *host * (size_t)n * (size_t)half);
+    if (!host) return error_memory(err, "rope tables");
+    float *cosine = host, *sine = host + (size_t)n * (size_t)half;
+    for (int p = 0; p < n; p++)
+        for (int i = 0; i < half; i++) {
+            double angle = p * pow((double)w->config.rope_theta, -2.0 * i / w->config.head_dim);
+            cosine[p * half + i] = (float)cos(angle);
+            sine[p * half + i] = (float)sin(angle);
+        }
+    size_t bytes = sizeof *host * (size_t)n * (size_t)half;
+    w->dev->ops->upload(w->dev, w->cosine.data, cosine, bytes);
+    w->dev->ops->upload(w->dev, w->sine.data, sine, bytes);
+    status s = w->dev->ops->sync(w->dev, err);
+    free(host);
+    return s;
+}
+
+status weights_make(device *dev, const model_config *config, int trained, weights **out, error *err) {
+    *out = NULL;
+    TRY(model_config_check(config, 0, err));
+    weights *w = calloc(1, sizeof *w);
+    if (!w) return error_memory(err, "weights");
+    *w = (weights){.users = 1, .dev = dev, .config = *config, .trained = trained};
+    arena measure = {0}, a = {0};
+    status s = weights_list_params(w, err);
+    if (s == STATUS_OK) {
+        lay_out(w, &measure, "", NULL);
+        s = dev->ops->allocate(dev, measure.used, &w->memory, err);
+    }
+    if (s == STATUS_OK) {
+        a = (arena){w->memory, 0, measure.used};
+        lay_out(w, &a, "", NULL);
+        op(dev, fill, .y = {w->flat.master, w->flat.count}, .value = 0);
+        if (trained) op(dev, fill, .y = {w->flat.grad, w->flat.count}, .value = 0);
+        s = upload_rope(w, err);
+    }
+    if (s != STATUS_OK) {
+        weights_release(w);
+        return s;
+    }
+    *out = w;
+    return STATUS_OK;
+}
+
+status model_plan(device *dev, const model_config *config, int trained, const char *owner, memory_plan *plan,
+                  error *err) {
+    TRY(model_config_check(config, 0, err));
+    weights w = {.dev = dev, .config = *config, .trained = trained};
+    arena measure = {0};
+    status s = weights_list_params(&w, err);
+    if (s == STATUS_OK) lay_out(&w, &measure, owner, plan);
+    free(w.params);
+    free(w.layer);
+    return s;
+}
+
+void weights_release(weights *w) {
+    if (!w || --w->users > 0) return;
+    if (w->memory) w->dev->ops->release(w->dev, w->memory);
+    free(w->params);
+    free(w->layer);
+    free(w);
+}
+
+static int ends_with(const char *text, const char *tail) {
+    size_t n = strlen(text), k = strlen(tail);
+    return n >= k && strcmp(text + n - k, tail) == 0;
+}
+
+/* Draws parameter i on the host. */
+static void draw(const weights *w, int i, uint64_t seed, int round, float *value) {
+    const param *p = &w->flat.param[i];
+    int is_norm = strstr(p->name, "norm") != NULL;
+    if (ends_with(p->name, ".bias") || is_norm) {
+        for (int64_t j = 0; j < p->count; j++) value[j] = ends_with(p->name, ".bias") ? 0.0f : 1.0f;
+        return;
+    }
+    double scale = 0.02;
+    if (strcmp(p->name, "position.weight") == 0) scale = 0.01;
+    if (ends_with(p->name, "out.weight") || ends_with(p->name, "down.weight"))
+        scale /= sqrt(2.0 * w->config.n_layer);
+    int is_head = strcmp(p->name, "score.weight") == 0;
+    if (is_head) scale = 1.0 / sqrt(w->config.d_model + 1.0);
+    random_key key = random_make_key(seed, is_head ? RANDOM_HEAD : RANDOM_INIT, (uint32_t)round,
+                                     is_head ? 0 : (uint32_t)i);
+    random_normal(key, (size_t)p->count, value);
+    for (int64_t j = 0; j < p->count; j++) value[j] = (float)(value[j] * scale);
+}
+
+status weights_draw(weights *w, int first, uint64_t seed, int round, error *err) {
+    int64_t most = 0;
+    for (int i = first; i < w->flat.n_param; i++)
+        if (w->flat.param[i].count > most) most = w->flat.param[i].count;
+    float *value = malloc(sizeof *value * (size_t)(most ? most : 1));
+    if (!value) return error_memory(err, "initial weights");
+    status s = STATUS_OK;
+    for (int i = first; i < w->flat.n_param && s == STATUS_OK; i++) {
+        const param *p = &w->flat.param[i];
+        draw(w, i, seed, round, value);
+        w->dev->ops->upload(w->dev, w->flat.master + p->offset, value, sizeof *value * (size_t)p->count);
+        s = w->dev->ops->sync(w->dev, err);
+    }
+    free(value);
+    return s;
+}
+
+static void pack(const weights *w, arena *a, weight *x) {
+    (void)a;
+    op(w->dev, weights_pack, .w = *x);
+}
+
+void weights_pack(weights *w) { each_weight(w, pack, NULL); }
