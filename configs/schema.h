@@ -243,22 +243,46 @@ extern const char *const CONFIG_OF_GENERATE[];
 extern const char *const CONFIG_OF_EVALUATE[];
 extern const char *const CONFIG_OF_ROUNDS[];
 
-/* What a stage's command line says: CONFIG [--set key=value]... [--resume] [--dry-run] [--trace DIR]
- * [--help]. */
-struct config_options {
-    const char *file;
-    const char **setting; /* [n_setting], pointers into argv */
-    int n_setting;
-    bool resume, dry_run, help;
-    const char *trace; /* NULL: none */
+/* An option of one program. Without `value` it is a flag and *(bool *)to becomes true; else *(const char
+ **)to is its text, or, with `key`, the text is a setting of that key. */
+struct config_option {
+    const char *name, *value; /* "--trace", "DIR" */
+    const char *help;         /* one line */
+    void *to;
+    const char *key; /* "generate.model"; NULL: none */
 };
 
-/* Reads a stage's command line (argv[0] is the program) and config. STATUS_USAGE on a bad one, with the usage
-   line in the message; without CONFIG there must be settings. With --help it prints the help of the sections
-   on stdout, sets options->help and leaves *out zeroed: the caller ends with exit code 0. `needed`: names of
-   keys that must have a value
-   ("run", "sft.train", ...), NULL-ended. Free both with config_free. */
-status config_load(int argc, char **argv, const char *const *sections, const char *const *needed,
+/* What a program's command line takes, beside CONFIG, --set and --help. */
+struct config_program {
+    const char *name;            /* as it is typed: "rlhf sft" */
+    const char *purpose;         /* lines for --help, each behind two spaces */
+    const char *example;         /* what may stand behind the name */
+    const char *const *sections; /* whose keys it reads, ends with NULL */
+    const char *const *needed;   /* keys that must have a value, ends with NULL; NULL: none */
+    const struct config_option *option;
+    int n_option;
+};
+
+/* What was given, beside the program's own options. */
+struct config_options {
+    const char *file;
+    const char **setting; /* [n_setting], into argv or text */
+    int n_setting;
+    bool help;
+    char **text; /* [n_text], owned: settings that were options by other names */
+    int n_text;
+};
+
+/* Options that several programs have. */
+#define CONFIG_OPTION_RESUME(TO)                                                                             \
+    { "--resume", NULL, "goes on with an unfinished run", TO, NULL }
+#define CONFIG_OPTION_DRY_RUN(TO)                                                                            \
+    { "--dry-run", NULL, "checks config and data, prints the memory plan; writes nothing", TO, NULL }
+
+/* Reads a command line and its config. STATUS_USAGE on a bad one, with the usage in the message; without
+   CONFIG there must be settings. With --help it prints the help on stdout, sets options->help and leaves *out
+   zeroed: the caller ends with exit code 0. Free both with config_free. */
+status config_load(const struct config_program *program, int argc, char **argv,
                    struct config_options *options, struct config *out, error *err);
 /* The same without a command line. */
 status config_load_file(const char *file, const char *const *settings, int n_setting, struct config *out,

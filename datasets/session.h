@@ -15,7 +15,7 @@
 /* How a stage is started, beside its config. */
 typedef struct stage_options {
     int round; /* 0: of no round; part of every counter's key */
-    int resume, dry_run;
+    bool resume, dry_run;
     const char *trace; /* ppo: directory of traces; NULL: none */
     logger *log;       /* where a front command writes; NULL: the run's own */
 } stage_options;

@@ -1,4 +1,4 @@
-/* rlhf-reward CONFIG [--set section.key=value]... [--resume] [--dry-run]: trains a reward model on rankings.
+/* rlhf-reward CONFIG [--resume] [--dry-run] [--set section.key=value]...: trains a reward model on rankings.
  */
 #include <stdio.h>
 
@@ -9,16 +9,24 @@
 static const char *const NEEDED[] = {"run", "reward.init", "reward.train", NULL};
 
 int main(int argc, char **argv) {
+    stage_options options = {0};
+    const struct config_option own[] = {CONFIG_OPTION_RESUME(&options.resume),
+                                        CONFIG_OPTION_DRY_RUN(&options.dry_run)};
+    const struct config_program program = {
+        .name = "rlhf reward",
+        .purpose = "  Trains a reward model on rankings: a snapshot of `rlhf label snapshot`, or JSONL.",
+        .example = "configs/reward.yaml --set reward.train=runs/snapshot.jsonl",
+        .sections = CONFIG_OF_REWARD,
+        .needed = NEEDED,
+        .option = own,
+        .n_option = sizeof own / sizeof *own};
     struct config_options command = {0};
     struct config config = {0};
     error err = {0};
     waiting_make_passive(argv);
     signal_install();
-    status s = config_load(argc, argv, CONFIG_OF_REWARD, NEEDED, &command, &config, &err);
-    if (s == STATUS_OK && !command.help) {
-        stage_options options = {.resume = command.resume, .dry_run = command.dry_run};
-        s = reward_run(&config, &options, &err);
-    }
+    status s = config_load(&program, argc, argv, &command, &config, &err);
+    if (s == STATUS_OK && !command.help) s = reward_run(&config, &options, &err);
     if (s != STATUS_OK) fprintf(stderr, "rlhf-reward: %s\n", err.message);
     config_free(&command, &config);
     return status_exit_code(s);

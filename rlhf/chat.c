@@ -133,6 +133,7 @@ status chat_command(int argc, char **argv, error *err) {
     };
     command_line line = {
         .command = "chat",
+        .example = "--model runs/sft/model",
         .usage =
             "usage: rlhf chat --model DIR [options]\n"
             "  Talks with a model: each line of standard input is a message. /reset begins a new chat,\n"

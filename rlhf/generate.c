@@ -184,69 +184,46 @@ status generate_into(const struct config *c, const generate_job *job, logger *lo
 
 /* ---- the command ---- */
 
-static const char USAGE[] =
-    "usage: rlhf generate CONFIG | --model DIR --prompts FILE --out RUN  [--round N]\n"
-    "                     [--set section.key=value]... [--resume]\n"
-    "  Answers prompts, generate.samples times each, into a run directory. Keys: generate.*, data.*, seed, "
-    "threads.\n"
-    "  --round N   of the rounds of ranking, for `rlhf label tasks`; each round draws anew (0: of none)";
-
-enum { SETTINGS_MAX = 64 };
-
 static status read_round(const char *text, int *round, error *err) {
-    char *end = NULL;
-    long n = text ? strtol(text, &end, 10) : 0;
-    if (!text || !*text || *end || n < 1 || n > 1000000000)
-        return error_set(err, STATUS_USAGE, "generate: --round is \"%s\", must be a whole number from 1\n%s",
-                         text ? text : "", USAGE);
+    if (!text) return STATUS_OK;
+    char *end;
+    long n = strtol(text, &end, 10);
+    if (!*text || *end || n < 1 || n > 1000000000)
+        return error_set(err, STATUS_USAGE, "generate: --round is \"%s\", must be a whole number from 1",
+                         text);
     *round = (int)n;
-    return STATUS_OK;
-}
-
-/* --model, --prompts and --out are settings by other names, --round is taken out; the rest goes to
-   config_load as it is. */
-static status expand(int argc, char **argv, char **out, int *n, char (*room)[4200], int *round, error *err) {
-    static const char *const option[] = {"--model", "--prompts", "--out"};
-    static const char *const key[] = {"generate.model", "generate.prompts", "run"};
-    int used = 0;
-    *n = 0;
-    for (int i = 0; i < argc; i++) {
-        int which = -1;
-        for (int k = 0; k < 3; k++)
-            if (strcmp(argv[i], option[k]) == 0) which = k;
-        if (strcmp(argv[i], "--round") == 0) {
-            TRY(read_round(i + 1 < argc ? argv[i + 1] : NULL, round, err));
-            i++;
-            continue;
-        }
-        if (which < 0) {
-            out[(*n)++] = argv[i];
-            continue;
-        }
-        if (i + 1 >= argc || used == 3 || strlen(argv[i + 1]) > 4096)
-            return error_set(err, STATUS_USAGE, "generate: %s needs a path\n%s", argv[i], USAGE);
-        snprintf(room[used], sizeof *room, "%s=%s", key[which], argv[++i]);
-        out[(*n)++] = "--set";
-        out[(*n)++] = room[used++];
-    }
     return STATUS_OK;
 }
 
 status generate_command(int argc, char **argv, error *err) {
     static const char *const needed[] = {"run", "generate.model", "generate.prompts", NULL};
-    char *expanded[3 * SETTINGS_MAX], room[3][4200];
+    bool resume = false;
+    const char *round_text = NULL;
+    const struct config_option own[] = {
+        {"--model", "DIR", "the same as --set generate.model=DIR", NULL, "generate.model"},
+        {"--prompts", "FILE", "the same as --set generate.prompts=FILE", NULL, "generate.prompts"},
+        {"--out", "RUN", "the same as --set run=RUN", NULL, "run"},
+        {"--round", "N", "of the rounds of ranking, for `rlhf label tasks`; each draws anew (none)",
+         &round_text, NULL},
+        CONFIG_OPTION_RESUME(&resume),
+    };
+    const struct config_program program = {
+        .name = "rlhf generate",
+        .purpose = "  Answers prompts, generate.samples times each, into a run directory.",
+        .example =
+            "--model runs/sft/model --prompts datasets/demo/prompts.jsonl --out runs/answers --round 1",
+        .sections = CONFIG_OF_GENERATE,
+        .needed = needed,
+        .option = own,
+        .n_option = sizeof own / sizeof *own};
     struct config_options command = {0};
     struct config config = {0};
-    int n, round = 0;
-    if (argc > SETTINGS_MAX) return error_set(err, STATUS_USAGE, "generate: too many arguments\n%s", USAGE);
-    TRY(expand(argc, argv, expanded, &n, room, &round, err));
-    status s = config_load(n, expanded, CONFIG_OF_GENERATE, needed, &command, &config, err);
-    if (s == STATUS_OK && command.dry_run)
-        s = error_set(err, STATUS_USAGE,
-                      "generate has no --dry-run; `rlhf plan CONFIG` tells what memory it takes");
+    int round = 0;
+    status s = config_load(&program, argc, argv, &command, &config, err);
+    if (s == STATUS_OK) s = read_round(round_text, &round, err);
     if (s == STATUS_OK && !command.help) {
         generate_job job = generate_job_of(&config);
-        job.resume = command.resume;
+        job.resume = resume;
         job.round = round;
         s = generate_into(&config, &job, NULL, err);
     }

@@ -216,18 +216,17 @@ static status plan_rounds(const struct config *c, error *err) {
 
 /* ---- the command ---- */
 
-static const char USAGE[] = "usage: rlhf plan CONFIG [--set section.key=value]...\n"
-                            "  Prints the bytes that each stage of the config will take, by purpose; nothing "
-                            "is written. Of a config\n"
-                            "  for rounds whose models are not there yet they follow from section model.";
-
 status plan_command(int argc, char **argv, error *err) {
+    static const struct config_program program = {
+        .name = "rlhf plan",
+        .purpose =
+            "  Prints the bytes that each stage of the config will take, by purpose; nothing is written.\n"
+            "  Of a config for rounds whose models are not there yet they follow from section model.",
+        .example = "configs/rounds.yaml",
+        .sections = CONFIG_OF_ROUNDS};
     struct config_options command = {0};
     struct config config = {0};
-    char name[] = "rlhf plan";
-    if (argc >= 2 && strcmp(argv[1], "--help") == 0) return puts(USAGE), STATUS_OK;
-    argv[0] = name;
-    status s = config_load(argc, argv, CONFIG_OF_ROUNDS, NULL, &command, &config, err);
+    status s = config_load(&program, argc, argv, &command, &config, err);
     if (s == STATUS_OK && !command.help) {
         s = config.rounds.prompts.n ? plan_rounds(&config, err) : plan_stages(&config, err);
         if (s == STATUS_OK && fflush(stdout) != 0)

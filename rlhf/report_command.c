@@ -19,6 +19,7 @@ static status write_and_print(const char *directory, error *err) {
 
 status report_command(int argc, char **argv, error *err) {
     command_line line = {.command = "report",
+                         .example = "runs/demo",
                          .usage = "usage: rlhf report DIRECTORY\n"
                                   "  Writes DIRECTORY/report.html from what rlhf rounds has left there so "
                                   "far, and prints summary.json as a table.",

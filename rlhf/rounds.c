@@ -243,13 +243,19 @@ static status rounds_run(const struct config *c, error *err) {
 
 status rounds_command(int argc, char **argv, error *err) {
     static const char *const needed[] = {"run", "rounds.prompts", NULL};
+    static const struct config_program program = {
+        .name = "rlhf rounds",
+        .purpose =
+            "  The whole pipeline in one directory: tokenizer, pre-training, SFT, then rounds of sample,\n"
+            "  collect, reward, ppo, evaluate. Started again it goes on where it was. `rlhf plan CONFIG`\n"
+            "  tells the memory that each stage will take.",
+        .example = "configs/rounds.yaml --set run=runs/rounds",
+        .sections = CONFIG_OF_ROUNDS,
+        .needed = needed};
     struct config_options command = {0};
     struct config config = {0};
-    status s = config_load(argc, argv, CONFIG_OF_ROUNDS, needed, &command, &config, err);
-    if (s == STATUS_OK && command.dry_run)
-        s = error_set(err, STATUS_USAGE, "rounds: use `rlhf plan CONFIG` for the plan of every stage");
-    else if (s == STATUS_OK && !command.help)
-        s = rounds_run(&config, err);
+    status s = config_load(&program, argc, argv, &command, &config, err);
+    if (s == STATUS_OK && !command.help) s = rounds_run(&config, err);
     config_free(&command, &config);
     return s;
 }

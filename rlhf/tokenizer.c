@@ -6,12 +6,9 @@
 
 #include "core/base/file.h"
 #include "core/text/template.h"
+#include "datasets/label/arguments.h"
 #include "datasets/texts.h"
 #include "rlhf/commands.h"
-
-static const char USAGE[] =
-    "usage: rlhf tokenizer TEXT... --vocab N [--template plain|chatml] [--separator TEXT] DIRECTORY\n"
-    "  Trains a byte-level BPE tokenizer of N tokens on .txt and .jsonl files (.gz too).";
 
 /* Into a temporary directory beside the target, which it then becomes. */
 static status save_whole(const tokenizer *tok, const char *chat_template, const char *directory, error *err) {
@@ -51,49 +48,32 @@ status tokenizer_make(const char *const *files, int n_file, const char *separato
     return s;
 }
 
-typedef struct arguments {
-    const char **file;
-    int n_file, vocab;
-    const char *chat_template, *separator;
-} arguments;
-
-static status read_arguments(int argc, char **argv, arguments *a, error *err) {
-    for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (argv[i][0] != '-') {
-            a->file[a->n_file++] = argv[i];
-            continue;
-        }
-        if (!value) return error_set(err, STATUS_USAGE, "tokenizer: %s needs a value\n%s", argv[i], USAGE);
-        if (strcmp(argv[i], "--template") == 0)
-            a->chat_template = value;
-        else if (strcmp(argv[i], "--separator") == 0)
-            a->separator = value;
-        else if (strcmp(argv[i], "--vocab") == 0) {
-            char *end;
-            long n = strtol(value, &end, 10);
-            if (*end || n < 257 || n > 1 << 20)
-                return error_set(err, STATUS_USAGE, "tokenizer: --vocab is \"%s\", must be from 257 to %d",
-                                 value, 1 << 20);
-            a->vocab = (int)n;
-        } else
-            return error_set(err, STATUS_USAGE, "tokenizer: no option %s\n%s", argv[i], USAGE);
-        i++;
-    }
-    if (!a->vocab || a->n_file < 2)
-        return error_set(err, STATUS_USAGE, "tokenizer: texts, --vocab and a directory are needed\n%s",
-                         USAGE);
-    return STATUS_OK;
-}
-
 status tokenizer_command(int argc, char **argv, error *err) {
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) return puts(USAGE), STATUS_OK;
-    arguments a = {.file = calloc((size_t)argc, sizeof *a.file), .chat_template = "plain"};
-    if (!a.file) return error_memory(err, "arguments");
-    status s = read_arguments(argc, argv, &a, err);
-    if (s == STATUS_OK)
-        s = tokenizer_make(a.file, a.n_file - 1, a.separator, 0, a.vocab, a.chat_template,
-                           a.file[a.n_file - 1], NULL, err);
-    free(a.file);
+    const char *chat_template = "plain", *separator = NULL;
+    int64_t vocab = 0;
+    const argument arguments[] = {{"--vocab", ARGUMENT_INT, &vocab, 257, 1 << 20},
+                                  {"--template", ARGUMENT_TEXT, &chat_template, 0, 0},
+                                  {"--separator", ARGUMENT_TEXT, &separator, 0, 0}};
+    command_line line = {
+        .command = "tokenizer",
+        .usage =
+            "usage: rlhf tokenizer TEXT... --vocab N [options] DIRECTORY\n"
+            "  Trains a byte-level BPE tokenizer of N tokens on .txt and .jsonl files (.gz too) and writes\n"
+            "  it into a new directory.\n"
+            "  --template NAME    plain or chatml: how chats will become tokens (plain)\n"
+            "  --separator TEXT   splits .txt files into documents (one a file)",
+        .example = "datasets/demo/stories.txt --vocab 768 runs/tokenizer",
+        .arguments = arguments,
+        .n = sizeof arguments / sizeof *arguments,
+        .min_words = 2,
+        .max_words = argc};
+    line.words = calloc((size_t)argc, sizeof *line.words);
+    if (!line.words) return error_memory(err, "arguments");
+    status s = read_arguments(&line, argc, argv, err);
+    if (s == STATUS_OK && !line.help) s = need_argument(&line, "--vocab", vocab ? "" : NULL, err);
+    if (s == STATUS_OK && !line.help)
+        s = tokenizer_make(line.words, line.n_word - 1, separator, 0, (int)vocab, chat_template,
+                           line.words[line.n_word - 1], NULL, err);
+    free(line.words);
     return s;
 }

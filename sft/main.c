@@ -1,5 +1,5 @@
-/* rlhf-sft CONFIG [--set section.key=value]... [--resume] [--dry-run]: fine-tuning, or with --pretrain the
-   config's pre-training. */
+/* rlhf-sft CONFIG [--pretrain] [--resume] [--dry-run] [--set section.key=value]...: fine-tuning, or with
+   --pretrain the config's pre-training. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,23 +10,39 @@
 static const char *const NEEDED_SFT[] = {"run", "sft.train", NULL};
 static const char *const NEEDED_PRETRAIN[] = {"run", "pretrain.train", NULL};
 
+/* Which section is read must be known before the command line is. */
+static bool asks_to_pretrain(int argc, char **argv) {
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--pretrain") == 0) return true;
+    return false;
+}
+
 int main(int argc, char **argv) {
-    waiting_make_passive(argv);
-    int pretrain = argc > 1 && strcmp(argv[1], "--pretrain") == 0;
+    stage_options options = {0};
+    bool pretrain = asks_to_pretrain(argc, argv);
+    const struct config_option own[] = {
+        {"--pretrain", NULL, "pre-trains as section pretrain says, instead of section sft", &pretrain, NULL},
+        CONFIG_OPTION_RESUME(&options.resume),
+        CONFIG_OPTION_DRY_RUN(&options.dry_run),
+    };
+    const struct config_program program = {
+        .name = "rlhf sft",
+        .purpose = pretrain ? "  Pre-trains a model on documents, as section pretrain says."
+                            : "  Fine-tunes a model on demonstrations, as section sft says.",
+        .example = pretrain ? "--pretrain configs/demo.yaml --set run=runs/pretrain"
+                            : "configs/sft.yaml --set sft.epochs=2",
+        .sections = pretrain ? CONFIG_OF_PRETRAIN : CONFIG_OF_SFT,
+        .needed = pretrain ? NEEDED_PRETRAIN : NEEDED_SFT,
+        .option = own,
+        .n_option = sizeof own / sizeof *own};
     struct config_options command = {0};
     struct config config = {0};
     error err = {0};
-    if (pretrain) {
-        argv[1] = argv[0];
-        argv++, argc--;
-    }
+    waiting_make_passive(argv);
     signal_install();
-    status s = config_load(argc, argv, pretrain ? CONFIG_OF_PRETRAIN : CONFIG_OF_SFT,
-                           pretrain ? NEEDED_PRETRAIN : NEEDED_SFT, &command, &config, &err);
-    if (s == STATUS_OK && !command.help) {
-        stage_options options = {.resume = command.resume, .dry_run = command.dry_run};
+    status s = config_load(&program, argc, argv, &command, &config, &err);
+    if (s == STATUS_OK && !command.help)
         s = sft_run(&config, pretrain ? &config.pretrain : &config.sft, &options, &err);
-    }
     if (s != STATUS_OK) fprintf(stderr, "rlhf-sft: %s\n", err.message);
     config_free(&command, &config);
     return status_exit_code(s);

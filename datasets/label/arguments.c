@@ -15,8 +15,11 @@ static status parse_value(const command_line *line, const argument *a, const cha
     }
     double number = a->type == ARGUMENT_INT ? (double)strtoll(text, &end, 10) : strtod(text, &end);
     if (!*text || *end || errno || !(number >= a->low && number <= a->high))
-        return error_set(err, STATUS_USAGE, "%s: %s is \"%s\", must be a %s from %g to %g", line->command,
-                         a->name, text, a->type == ARGUMENT_INT ? "whole number" : "number", a->low, a->high);
+        return error_set(err, STATUS_USAGE,
+                         a->type == ARGUMENT_INT
+                             ? "%s: %s is \"%s\", must be a whole number from %.0f to %.0f"
+                             : "%s: %s is \"%s\", must be a number from %g to %g",
+                         line->command, a->name, text, a->low, a->high);
     if (a->type == ARGUMENT_INT)
         *(int64_t *)a->value = strtoll(text, NULL, 10);
     else
@@ -49,6 +52,7 @@ status read_arguments(command_line *line, int argc, char **argv, error *err) {
     for (int i = 1; i < argc; i++) {
         if (options && strcmp(argv[i], "--help") == 0) {
             puts(line->usage);
+            if (line->example) printf("Example: rlhf %s %s\n", line->command, line->example);
             line->help = true;
             return STATUS_OK;
         }

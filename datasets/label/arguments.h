@@ -17,6 +17,7 @@ typedef struct argument {
 typedef struct command_line {
     const char *command; /* "label tasks", for messages */
     const char *usage;
+    const char *example; /* for --help: what may stand behind "rlhf COMMAND"; NULL: none */
     const argument *arguments;
     int n;
     bool makes_store;         /* a missing --db is made */

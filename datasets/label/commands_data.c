@@ -59,6 +59,7 @@ status label_import(int argc, char **argv, error *err) {
     };
     command_line line = {
         .command = "label import",
+        .example = "--db runs/store.db runs/answers-1",
         .usage =
             "usage: rlhf label import --db FILE PATH... [options]\n"
             "  A directory is a run of rlhf (lineage.json, answers.jsonl); a file holds rankings, one JSON\n"
@@ -101,6 +102,7 @@ status label_export(int argc, char **argv, error *err) {
                                   {"--round", ARGUMENT_INT, &o.round, 0, 1e9}};
     command_line line = {
         .command = "label export",
+        .example = "--db runs/store.db runs/rankings.jsonl",
         .usage =
             "usage: rlhf label export --db FILE [--round N] [OUT]\n"
             "  Writes the rankings that count as JSONL, to standard output or to OUT (whole or not at all).\n"
@@ -135,6 +137,7 @@ status label_add_labeller(int argc, char **argv, error *err) {
                                   {"--spec", ARGUMENT_TEXT, &o.spec, 0, 0}};
     command_line line = {
         .command = "label add-labeller",
+        .example = "--db runs/store.db you",
         .usage = "usage: rlhf label add-labeller --db FILE NAME [--kind KIND --spec JSON]\n"
                  "  Adds somebody who ranks, under a pseudonym. Again is nothing; the kind never changes.\n"
                  "  --kind KIND   human, simulated or rule (human)\n"
@@ -190,6 +193,7 @@ status label_tasks(int argc, char **argv, error *err) {
     };
     command_line line = {
         .command = "label tasks",
+        .example = "--db runs/store.db --round 1",
         .usage = "usage: rlhf label tasks --db FILE --round N [options]\n"
                  "  Makes tasks, \"rank these answers\", from what the round's imported runs answered. "
                  "Answers with\n"
@@ -238,6 +242,7 @@ status label_snapshot(int argc, char **argv, error *err) {
                                   {"--labellers", ARGUMENT_TEXT, &o.labellers, 0, 0}};
     command_line line = {
         .command = "label snapshot",
+        .example = "--db runs/store.db --round 1 runs/snapshot.jsonl",
         .usage =
             "usage: rlhf label snapshot --db FILE --round N [options] OUT\n"
             "  Freezes the rankings that may be trained on, of all rounds up to N, into the file OUT\n"

@@ -98,6 +98,7 @@ status label_stats(int argc, char **argv, error *err) {
                                   {"--json", ARGUMENT_FLAG, &o.json, 0, 0}};
     command_line line = {
         .command = "label stats",
+        .example = "--db runs/store.db",
         .usage =
             "usage: rlhf label stats --db FILE [--json]\n"
             "  How much there is, how far the rounds are, how labellers agree (pairs of answers that two of\n"
@@ -130,6 +131,7 @@ status label_fsck(int argc, char **argv, error *err) {
     const char *db = NULL;
     const argument arguments[] = {{"--db", ARGUMENT_TEXT, &db, 0, 0}};
     command_line line = {.command = "label fsck",
+                         .example = "--db runs/store.db",
                          .usage = "usage: rlhf label fsck --db FILE\n"
                                   "  Checks the file's integrity, its references, and what no constraint can "
                                   "see. Prints a line for\n"
@@ -216,6 +218,7 @@ status label_lineage(int argc, char **argv, error *err) {
     const argument arguments[] = {{"--db", ARGUMENT_TEXT, &o.db, 0, 0},
                                   {"--ranking", ARGUMENT_TEXT, &o.ranking, 0, 0}};
     command_line line = {.command = "label lineage",
+                         .example = "--db runs/store.db runs/ppo/policy",
                          .usage = "usage: rlhf label lineage --db FILE (WEIGHT | --ranking ID)\n"
                                   "  WEIGHT is a model directory, a file, or the first 8 digits or more of a "
                                   "SHA-256: prints the runs\n"

@@ -42,6 +42,7 @@ status label_rank_command(int argc, char **argv, error *err) {
                                   {"--minutes", ARGUMENT_INT, &o.minutes, 1, 1e5}};
     command_line line = {
         .command = "label rank",
+        .example = "--db runs/store.db --labeller you",
         .usage =
             "usage: rlhf label rank --db FILE --labeller NAME [options]\n"
             "  Shows open tasks one after the other, the answers in a shuffled order that is recorded, and "
@@ -155,6 +156,7 @@ status label_simulate_command(int argc, char **argv, error *err) {
     };
     command_line line = {
         .command = "label simulate",
+        .example = "--db runs/store.db --labeller taster --rule demo --noise 0.8 --round 1",
         .usage =
             "usage: rlhf label simulate --db FILE --labeller NAME (--rule | --model | --command | --ranker) "
             "WHAT\n"

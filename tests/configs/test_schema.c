@@ -107,33 +107,66 @@ static void test_shipped_configs(void **state) {
 
 /* ---- the command line ---- */
 
-static status load(const char *const *sections, int argc, const char **argv, struct config_options *o,
-                   struct config *c, error *err) {
+/* What the options of the program under test were given. */
+static struct {
+    bool resume;
+    const char *trace;
+} given;
+
+static status load(int argc, const char **argv, struct config_options *o, struct config *c, error *err) {
     static const char *const needed[] = {"run", "sft.train", NULL};
-    return config_load(argc, (char **)argv, sections, needed, o, c, err);
+    static const struct config_option own[] = {
+        {"--train", "FILE", "the same as sft.train", NULL, "sft.train"},
+        CONFIG_OPTION_RESUME(&given.resume),
+        {"--trace", "DIR", "writes more", &given.trace, NULL},
+    };
+    static const struct config_program program = {.name = "rlhf sft",
+                                                  .purpose = "  Fine-tunes.",
+                                                  .example = "configs/sft.yaml",
+                                                  .sections = CONFIG_OF_SFT,
+                                                  .needed = needed,
+                                                  .option = own,
+                                                  .n_option = 3};
+    given.resume = false;
+    given.trace = NULL;
+    return config_load(&program, argc, (char **)argv, o, c, err);
 }
 
 #define LOAD(...)                                                                                            \
-    load(CONFIG_OF_SFT, (int)(sizeof((const char *[]){"bin/rlhf-sft", __VA_ARGS__}) / sizeof(char *)),       \
-         (const char *[]){"bin/rlhf-sft", __VA_ARGS__}, &o, &c, &err)
+    load((int)(sizeof((const char *[]){"rlhf-sft", __VA_ARGS__}) / sizeof(char *)),                          \
+         (const char *[]){"rlhf-sft", __VA_ARGS__}, &o, &c, &err)
 
 static void test_command_line(void **state) {
     (void)state;
     struct config_options o;
     struct config c;
     error err;
-    must(LOAD("--set", "seed=3", "configs/sft.yaml", "--resume", "--set=sft.lr=1", "--dry-run"), &err);
-    assert_true(c.seed == 3 && c.sft.optimizer.lr == 1 && o.resume && o.dry_run && !o.help && !o.trace);
+    must(LOAD("--set", "seed=3", "configs/sft.yaml", "--resume", "--set=sft.lr=1", "--trace=t"), &err);
+    assert_true(c.seed == 3 && c.sft.optimizer.lr == 1 && given.resume && !o.help);
+    assert_string_equal(given.trace, "t");
     assert_string_equal(o.file, "configs/sft.yaml");
     assert_string_equal(config_place(c.source, "sft.lr"), "--set sft.lr=1");
     config_free(&o, &c);
     assert_null(c.source);
+    /* An option that is a setting by another name; the later one wins. */
+    must(LOAD("--set", "run=r", "--train", "a.jsonl", "--set", "sft.train=b.jsonl", "--train=c=d.jsonl"),
+         &err);
+    assert_true(c.sft.train.n == 1 && !given.resume && !given.trace);
+    assert_string_equal(c.sft.train.value[0], "c=d.jsonl");
+    config_free(&o, &c);
 
-#define USAGE "\nusage: rlhf-sft CONFIG [--set section.key=value]... [--resume] [--dry-run] [--help]"
+#define USAGE                                                                                                \
+    "\nusage: rlhf sft [CONFIG] [--train FILE] [--resume] [--trace DIR] [--set section.key=value]... "       \
+    "[--help]"                                                                                               \
+    "\n  Fine-tunes."
     assert_int_equal(LOAD("--resum"), STATUS_USAGE);
     assert_string_equal(err.message, "unknown option --resum" USAGE);
-    assert_int_equal(LOAD("configs/sft.yaml", "--trace", "x"), STATUS_USAGE);
-    assert_string_equal(err.message, "unknown option --trace" USAGE);
+    assert_int_equal(LOAD("configs/sft.yaml", "--dry-run"), STATUS_USAGE);
+    assert_string_equal(err.message, "unknown option --dry-run" USAGE);
+    assert_int_equal(LOAD("configs/sft.yaml", "--resume=yes"), STATUS_USAGE);
+    assert_string_equal(err.message, "no value may stand behind --resume" USAGE);
+    assert_int_equal(LOAD("configs/sft.yaml", "--trace"), STATUS_USAGE);
+    assert_string_equal(err.message, "a value is missing behind --trace" USAGE);
     assert_int_equal(LOAD("--resume"), STATUS_USAGE);
     assert_string_equal(err.message, "no CONFIG is given" USAGE);
     assert_int_equal(LOAD("a", "b"), STATUS_USAGE);
@@ -146,11 +179,6 @@ static void test_command_line(void **state) {
     assert_int_equal(LOAD("configs/sft.yaml", "--set", "sft.epoch=2"), STATUS_USAGE);
     assert_string_equal(err.message,
                         "--set sft.epoch=2: unknown key \"sft.epoch\", did you mean \"sft.epochs\"?");
-
-    const char *trace[] = {"rlhf-ppo", "configs/sft.yaml", "--trace", "t"};
-    must(load(CONFIG_OF_PPO, 4, trace, &o, &c, &err), &err);
-    assert_string_equal(o.trace, "t");
-    config_free(&o, &c);
 }
 
 static void test_resolved_config_reads_back(void **state) {

@@ -55,6 +55,17 @@ refuse 2 'CONFIG|config' rlhf sft
 refuse 2 'no-such.yaml' rlhf sft no-such.yaml
 refuse 2 'unknown key "sft.warmpu".*"sft\.warmup"' afresh sft --set sft.warmpu=1
 refuse 2 '[-]-frobnicate' afresh sft --frobnicate
+refuse 2 'unknown option --trace' afresh sft --trace traces
+refuse 2 'unknown option --pretrain' afresh reward --pretrain
+refuse 2 '"pretrain.train" is needed' afresh sft --pretrain
+refuse 2 'unknown option --round' afresh ppo --round 1
+refuse 2 'unknown option --dry-run' afresh generate --dry-run
+refuse 2 'round is "0"' afresh generate --round 0
+for command in sft reward ppo generate rounds plan tokenizer chat report; do
+    must 0 rlhf "$command" --help
+    says "^usage: rlhf $command "
+    says "^Example: rlhf $command "
+done
 refuse 2 'sft.steps=many' afresh sft --set sft.steps=many
 refuse 2 'vocab' rlhf tokenizer stories.txt --vocab 3 tokenizer-2
 refuse 3 'no-such.txt' rlhf tokenizer no-such.txt --vocab 300 tokenizer-2
