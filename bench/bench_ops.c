@@ -41,14 +41,14 @@ static float *cold(struct bench *b, int64_t n) {
 typedef void bench_op(struct bench *b, int m, int n, int k);
 
 static void run_forward(struct bench *b, int m, int n, int k) {
-    int64_t size = b->dev->ops->forward_pack(b->dev, n, k);
-    weight w = {.w = {NULL, n, k, k}, .forward = {cold(b, size), size}};
+    int64_t size = b->dev->ops->forward_pack(b->dev, TYPE_F32, n, k);
+    weight w = {.w = mat_of(NULL, n, k), .forward = {cold(b, size), size}};
     op(b->dev, linear, .y = mat_of(b->y, m, n), .x = mat_of(b->x, m, k), .w = w);
 }
 
 static void run_dx(struct bench *b, int m, int n, int k) {
-    int64_t size = b->dev->ops->backward_pack(b->dev, n, k);
-    weight w = {.w = {NULL, n, k, k}, .backward = {cold(b, size), size}};
+    int64_t size = b->dev->ops->backward_pack(b->dev, TYPE_F32, n, k);
+    weight w = {.w = mat_of(NULL, n, k), .backward = {cold(b, size), size}};
     op(b->dev, linear_dx, .dx = mat_of(b->y, m, k), .dy = mat_of(b->x, m, n), .w = w);
 }
 
@@ -58,9 +58,9 @@ static void run_dw(struct bench *b, int m, int n, int k) {
 }
 
 static weight vocab_weight(struct bench *b) {
-    int64_t forward = b->dev->ops->forward_pack(b->dev, VOCAB, WIDTH),
-            backward = b->dev->ops->backward_pack(b->dev, VOCAB, WIDTH);
-    return (weight){.w = {NULL, VOCAB, WIDTH, WIDTH},
+    int64_t forward = b->dev->ops->forward_pack(b->dev, TYPE_F32, VOCAB, WIDTH),
+            backward = b->dev->ops->backward_pack(b->dev, TYPE_F32, VOCAB, WIDTH);
+    return (weight){.w = mat_of(NULL, VOCAB, WIDTH),
                     .forward = {b->pool, forward},
                     .backward = {b->pool + forward, backward}};
 }

@@ -107,7 +107,8 @@ static inline vec weights_vec_grad(const weights *w, vec p) {
     return p.data ? (vec){w->flat.grad + (p.data - w->flat.master), p.n} : p;
 }
 static inline mat weights_mat_grad(const weights *w, mat p) {
-    return p.data ? (mat){w->flat.grad + (p.data - w->flat.master), p.rows, p.cols, p.ld} : p;
+    if (p.data) p.data = w->flat.grad + (p.data - w->flat.master);
+    return p;
 }
 
 /* model.c: a model with memory and no values. */

@@ -7,10 +7,10 @@
 
 static void take_packs(const weights *w, arena *a, weight *x) {
     int n = x->w.rows, k = x->w.cols;
-    x->forward.n = w->dev->ops->forward_pack(w->dev, n, k);
+    x->forward.n = w->dev->ops->forward_pack(w->dev, x->type, n, k);
     x->forward.data = ARENA_TAKE(a, float, x->forward.n);
     if (!w->trained) return;
-    x->backward.n = w->dev->ops->backward_pack(w->dev, n, k);
+    x->backward.n = w->dev->ops->backward_pack(w->dev, x->type, n, k);
     x->backward.data = ARENA_TAKE(a, float, x->backward.n);
 }
 

@@ -11,19 +11,19 @@ static void visit_elements(const struct visitor *v, void **pointer, int64_t n, s
 }
 
 /* The pointer goes through a void *, as visitors replace it whatever its type. */
-#define VISIT(v, operand, count)                                                                             \
+#define VISIT(v, operand, count, size)                                                                       \
     do {                                                                                                     \
         void *pointer_ = (operand)->data;                                                                    \
-        visit_elements((v), &pointer_, (count), sizeof *(operand)->data);                                    \
+        visit_elements((v), &pointer_, (count), (size));                                                     \
         (operand)->data = pointer_;                                                                          \
     } while (0)
 
 static void visit_mat(const struct visitor *v, mat *m) {
-    VISIT(v, m, m->rows > 0 && m->cols > 0 ? (m->rows - 1) * m->ld + m->cols : 0);
+    VISIT(v, m, m->rows > 0 && m->cols > 0 ? (m->rows - 1) * m->ld + m->cols : 0, dtype_size(m->type));
 }
-static void visit_vec(const struct visitor *v, vec *x) { VISIT(v, x, x->n); }
-static void visit_ivec(const struct visitor *v, ivec *x) { VISIT(v, x, x->n); }
-static void visit_lvec(const struct visitor *v, lvec *x) { VISIT(v, x, x->n); }
+static void visit_vec(const struct visitor *v, vec *x) { VISIT(v, x, x->n, sizeof *x->data); }
+static void visit_ivec(const struct visitor *v, ivec *x) { VISIT(v, x, x->n, sizeof *x->data); }
+static void visit_lvec(const struct visitor *v, lvec *x) { VISIT(v, x, x->n, sizeof *x->data); }
 static void visit_weight(const struct visitor *v, weight *w) {
     visit_mat(v, &w->w);
     visit_vec(v, &w->forward);

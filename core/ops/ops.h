@@ -28,11 +28,21 @@ enum { ROW_BLOCK = 512 };  /* rows in a block of a weight gradient, and in a sla
 enum { VOCAB_TILE = 256 }; /* columns in a tile of the running log-softmax */
 enum { SUMSQ_CHUNK = 16384 };
 
-/* Row-major f32: element (r, c) at data[r * ld + c]. */
+/* What the elements of a matrix are: f32, or the upper 16 bits of one (bfloat16). Activations and their
+   gradients, and pages, are of either type, all of one call of the same; a weight's packed copies are of that
+   type too. Everything else is f32: parameters and their gradients, statistics, scores, vectors. */
+typedef enum dtype { TYPE_F32, TYPE_BF16 } dtype;
+static inline size_t dtype_size(dtype type) { return type == TYPE_BF16 ? 2 : 4; }
+
+/* Row-major: element (r, c) at data[r * ld + c], or bf16[...]. */
 typedef struct mat {
-    float *data;
+    union {
+        float *data;
+        uint16_t *bf16;
+    };
     int rows, cols;
     int64_t ld;
+    dtype type;
 } mat;
 typedef struct vec {
     float *data;
@@ -48,18 +58,29 @@ typedef struct lvec {
 } lvec;
 
 /* A weight matrix [n, k] and the copies of it that products read. The format of the copies belongs to the
-   backend; they are stale after each change of w until weights_pack. backward.n = 0: never differentiated. */
+   backend; they are stale after each change of w until weights_pack. backward.n = 0: never differentiated.
+   type: of the copies, and so of the activations that are multiplied with them; w itself is f32. */
 typedef struct weight {
     mat w;
     vec forward, backward;
+    dtype type;
 } weight;
 
-static inline mat mat_of(float *data, int rows, int cols) { return (mat){data, rows, cols, cols}; }
+static inline mat mat_typed(dtype type, void *data, int rows, int cols) {
+    return (mat){.data = data, .rows = rows, .cols = cols, .ld = cols, .type = type};
+}
+static inline mat mat_of(float *data, int rows, int cols) { return mat_typed(TYPE_F32, data, rows, cols); }
+/* The address of an element; NULL of an absent matrix. */
+static inline void *mat_at(mat m, int64_t row, int64_t col) {
+    return m.data ? (char *)m.data + (row * m.ld + col) * (int64_t)dtype_size(m.type) : NULL;
+}
 static inline mat mat_columns(mat m, int first, int cols) {
-    return (mat){m.data ? m.data + first : NULL, m.rows, cols, m.ld};
+    m.data = mat_at(m, 0, first), m.cols = cols;
+    return m;
 }
 static inline mat mat_rows(mat m, int first, int rows) {
-    return (mat){m.data ? m.data + first * m.ld : NULL, rows, m.cols, m.ld};
+    m.data = mat_at(m, first, 0), m.rows = rows;
+    return m;
 }
 
 typedef enum norm_kind { NORM_LAYER, NORM_RMS } norm_kind;
@@ -324,9 +345,9 @@ struct scratch_need {
 #define OPS_MEMBER(name) void (*name)(device *, const struct op_##name *);
 struct ops {
     OPS_LIST(OPS_MEMBER)
-    /* Floats of a weight's packed copies. */
-    int64_t (*forward_pack)(const device *, int n, int k);
-    int64_t (*backward_pack)(const device *, int n, int k);
+    /* Floats of a weight's packed copies, that is units of four bytes whatever their type. */
+    int64_t (*forward_pack)(const device *, dtype type, int n, int k);
+    int64_t (*backward_pack)(const device *, dtype type, int n, int k);
     /* Floats of scratch that covers every op for the need; one scratch serves all, one op at a time. */
     int64_t (*scratch)(const device *, const struct scratch_need *need);
     /* See device_peak_flops. */

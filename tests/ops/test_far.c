@@ -80,7 +80,8 @@ static void operand_too_long(device *dev) {
     y.data--;
     assert_float_equal(first_of(dev, y), 1, 0); /* neither op ran */
 
-    mat m = {allocate(dev, 4 * (3 * 10 + 7)), 4, 7, 10}; /* the last row ends where the allocation does */
+    /* The last row ends where the allocation does. */
+    mat m = {.data = allocate(dev, 4 * (3 * 10 + 7)), .rows = 4, .cols = 7, .ld = 10};
     op(dev, gelu, .y = m, .x = m);
     expect_no_fault(dev);
     m.cols = 8;
@@ -152,6 +153,20 @@ static void shapes_disagree(device *dev) {
     assert_float_equal(first_of(dev, (vec){y.data, 1}), 2, 0); /* none of them ran */
 }
 
+static void types_disagree(device *dev) {
+    mat x = mat_of(allocate_vec(dev, 8 * 16, 1).data, 8, 16), half = x;
+    half.type = TYPE_BF16;
+    vec gain = allocate_vec(dev, 16, 1);
+    op(dev, gelu, .y = half, .x = x);
+    expect_fault(dev, "gelu", "x is f32", "y is bf16");
+    op(dev, weights_pack, .w = {.w = half, .forward = gain});
+    expect_fault(dev, "weights_pack", "w is bf16", "must be f32");
+    op(dev, linear, .y = half, .x = half, .w = {.w = x, .forward = gain});
+    expect_fault(dev, "linear", "w is f32", "x is bf16");
+    op(dev, embed_dw, .d_table = half, .dout = half);
+    expect_fault(dev, "embed_dw", "d_table is bf16", "must be f32");
+}
+
 static ivec upload_ints(device *dev, int64_t n, const int32_t *values) {
     ivec v = {allocate(dev, (size_t)n * sizeof *values), n};
     dev->ops->upload(dev, v.data, values, (size_t)n * sizeof *values);
@@ -189,6 +204,7 @@ static void test_operands(void **state) {
     on_both(memory_used_after_release);
     on_both(transfer_too_long);
     on_both(shapes_disagree);
+    on_both(types_disagree);
     on_both(index_out_of_range);
 }
 

@@ -53,7 +53,7 @@ static struct op_vocab vocab_of(harness *h, const head *x, ivec target) {
                              .scratch = x->scratch};
 }
 
-static mat row_of(vec v) { return (mat){v.data, (int)v.n, 1, 1}; }
+static mat row_of(vec v) { return mat_of(v.data, (int)v.n, 1); }
 
 static void vocab_case(harness *h) {
     head x = draw_head(h, 0);

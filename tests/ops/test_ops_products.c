@@ -28,7 +28,7 @@ static void linear_case(harness *h) {
                           .x = harness_mat(h, m, k),
                           .w = harness_weight(h, n, k, 0),
                           .bias = bias ? harness_vec(h, n) : (vec){0},
-                          .add = add ? harness_mat(h, m, n) : (mat){0}};
+                          .add = add ? harness_mat(h, m, n) : mat_of(NULL, 0, 0)};
     if (add == 2) o.y = o.add; /* in place, as an adapter adds to its layer */
     int first = harness_between(h, 0, m - 1), count = harness_between(h, 1, m - first);
     struct op_linear alone = o;
@@ -50,7 +50,7 @@ static void linear_dx_case(harness *h) {
     struct op_linear_dx o = {.dx = harness_output(h, m, k),
                              .dy = harness_mat(h, m, n),
                              .w = harness_weight(h, n, k, 1),
-                             .add = add ? harness_mat(h, m, k) : (mat){0}};
+                             .add = add ? harness_mat(h, m, k) : mat_of(NULL, 0, 0)};
     if (add == 2) o.dx = o.add; /* in place, as an adapter adds to its layer */
     int first = harness_between(h, 0, m - 1), count = harness_between(h, 1, m - first);
     struct op_linear_dx alone = o;

@@ -79,8 +79,8 @@ static void norm_dx_case(harness *h) {
                            .kind = kind};
     if (!frozen) o.dgain = harness_vec(h, d);
     if (!frozen && kind == NORM_LAYER) o.dbias = harness_vec(h, d);
-    if (mean.data) harness_keep(h, (mat){mean.data, 1, m, m});
-    harness_keep(h, (mat){rstd.data, 1, m, m});
+    if (mean.data) harness_keep(h, mat_of(mean.data, 1, m));
+    harness_keep(h, mat_of(rstd.data, 1, m));
 
     span part = draw_span(h, m);
     struct op_norm_dx alone = o;
@@ -234,7 +234,7 @@ OP_TEST(rope, 12)
 static void add_case(harness *h) {
     static const float rates[] = {0, 0, 0.1f, 0.5f, 0.9f};
     int m = draw_rows(h), d = draw_cols(h);
-    struct op_add o = {.a = PICK(h, 0, 1, 1) ? harness_mat(h, m, d) : (mat){0},
+    struct op_add o = {.a = PICK(h, 0, 1, 1) ? harness_mat(h, m, d) : mat_of(NULL, 0, 0),
                        .b = harness_mat(h, m, d),
                        .dropout = rates[harness_between(h, 0, 4)],
                        .key = harness_key(h),

@@ -277,8 +277,9 @@ lvec harness_sequences(harness *h, int64_t n) {
 
 weight harness_weight_of(harness *h, mat w, int backward) {
     const struct ops *ops = h->dev->ops;
-    weight out = {.w = w, .forward = harness_vec_output(h, ops->forward_pack(h->dev, w.rows, w.cols))};
-    if (backward) out.backward = harness_vec_output(h, ops->backward_pack(h->dev, w.rows, w.cols));
+    weight out = {.w = w,
+                  .forward = harness_vec_output(h, ops->forward_pack(h->dev, TYPE_F32, w.rows, w.cols))};
+    if (backward) out.backward = harness_vec_output(h, ops->backward_pack(h->dev, TYPE_F32, w.rows, w.cols));
     op(h->dev, weights_pack, .w = out);
     return out;
 }

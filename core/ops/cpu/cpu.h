@@ -25,8 +25,8 @@ void cpu_close(device *dev);
 OPS_LIST(CPU_DECLARE)
 #undef CPU_DECLARE
 
-int64_t ISA_NAME(cpu_forward_pack)(const device *, int n, int k);
-int64_t ISA_NAME(cpu_backward_pack)(const device *, int n, int k);
+int64_t ISA_NAME(cpu_forward_pack)(const device *, dtype type, int n, int k);
+int64_t ISA_NAME(cpu_backward_pack)(const device *, dtype type, int n, int k);
 int64_t ISA_NAME(cpu_scratch)(const device *, const struct scratch_need *);
 double ISA_NAME(cpu_measure_peak)(device *);
 /* Floats of scratch of the single rooms; cpu_scratch is the largest of them. */

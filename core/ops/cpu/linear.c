@@ -11,13 +11,13 @@ enum { DW_CHUNK = 2 * ROW_BLOCK, DW_LD = DW_CHUNK + LANES };
 
 /* ---- packs: forward [n / 64][k][64] of w^T, backward [k / 64][n][64] of w ---- */
 
-int64_t ISA_NAME(cpu_forward_pack)(const device *dev, int n, int k) {
-    (void)dev;
+int64_t ISA_NAME(cpu_forward_pack)(const device *dev, dtype type, int n, int k) {
+    (void)dev, (void)type;
     return round_up(n, PANEL) * k;
 }
 
-int64_t ISA_NAME(cpu_backward_pack)(const device *dev, int n, int k) {
-    (void)dev;
+int64_t ISA_NAME(cpu_backward_pack)(const device *dev, dtype type, int n, int k) {
+    (void)dev, (void)type;
     return round_up(k, PANEL) * n;
 }
 

@@ -153,10 +153,11 @@ void ISA_NAME(cpu_vocab_dx)(device *dev, const struct op_vocab_dx *o) {
         }
         if (o->dhidden.data) slab_dhidden(dev, &slab, o->w, mat_rows(o->dhidden, first, slab.rows));
         if (!o->dw.data) continue;
-        struct op_linear_dw dw = {.dw = mat_rows(o->dw, 0, slab.n_vocab),
-                                  .dy = {slab.logits, slab.rows, slab.n_vocab, slab.ld},
-                                  .x = hidden,
-                                  .scratch = o->scratch};
+        struct op_linear_dw dw = {
+            .dw = mat_rows(o->dw, 0, slab.n_vocab),
+            .dy = {.data = slab.logits, .rows = slab.rows, .cols = slab.n_vocab, .ld = slab.ld},
+            .x = hidden,
+            .scratch = o->scratch};
         dw.scratch.data += ISA_NAME(cpu_slab_size)(slab.rows, slab.n_vocab);
         ISA_NAME(cpu_linear_dw)(dev, &dw);
     }

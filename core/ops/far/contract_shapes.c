@@ -38,12 +38,12 @@ static void holds_scratch(check *c, vec scratch, struct scratch_need need) {
 
 static void holds_forward(check *c, const weight *w) {
     holds(c, "w.forward", w->forward.n, "its pack",
-          c->sizes->ops->forward_pack(c->sizes, w->w.rows, w->w.cols));
+          c->sizes->ops->forward_pack(c->sizes, w->type, w->w.rows, w->w.cols));
 }
 
 static void holds_backward(check *c, const weight *w) {
     holds(c, "w.backward", w->backward.n, "its pack",
-          c->sizes->ops->backward_pack(c->sizes, w->w.rows, w->w.cols));
+          c->sizes->ops->backward_pack(c->sizes, w->type, w->w.rows, w->w.cols));
 }
 
 /* ---- products ---- */

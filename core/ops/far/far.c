@@ -128,7 +128,8 @@ static void submit_op(device *dev, op_id id, const void *operands, size_t bytes)
     op_visit_operands(id, &c.op, check_operand, &check);
     if (check.failed) return;
     error err;
-    if (contract_check_shapes(id, operands, d->cpu, &err) == STATUS_OK) {
+    if (contract_check_types(id, operands, &err) == STATUS_OK &&
+        contract_check_shapes(id, operands, d->cpu, &err) == STATUS_OK) {
         submit(d, &c);
         return;
     }
@@ -145,14 +146,14 @@ OPS_LIST(SUBMIT_OP)
 
 /* ---- sizes are the CPU's ---- */
 
-static int64_t far_forward_pack(const device *dev, int n, int k) {
+static int64_t far_forward_pack(const device *dev, dtype type, int n, int k) {
     const device *cpu = far_of_const(dev)->cpu;
-    return cpu->ops->forward_pack(cpu, n, k);
+    return cpu->ops->forward_pack(cpu, type, n, k);
 }
 
-static int64_t far_backward_pack(const device *dev, int n, int k) {
+static int64_t far_backward_pack(const device *dev, dtype type, int n, int k) {
     const device *cpu = far_of_const(dev)->cpu;
-    return cpu->ops->backward_pack(cpu, n, k);
+    return cpu->ops->backward_pack(cpu, type, n, k);
 }
 
 static int64_t far_scratch(const device *dev, const struct scratch_need *need) {

@@ -11,7 +11,7 @@
 enum { PAGE = 4096, HEAD_GUARD = 64, TAIL_GUARD = 1024 };
 
 static const size_t reserved = (size_t)64 << 30; /* addresses, not memory */
-static const uint32_t unset = 0x7fc0fa12;        /* a quiet NaN */
+static const uint32_t unset = 0x7fc07fa1;        /* a NaN, and as two bf16 two of them */
 
 static void *map_view(int file, int protection) {
     void *view = mmap(NULL, reserved, protection, MAP_SHARED | MAP_NORESERVE, file, 0);
