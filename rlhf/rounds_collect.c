@@ -165,10 +165,21 @@ static status wait_for_people(rounds *r, int round, error *err) {
                      round, (long long)p.ranked, (long long)p.wanted, store_path(r->store));
 }
 
+/* People said of everything that they cannot judge it, or that all is bad. */
+static status wait_for_others(rounds *r, int round, error *err) {
+    const char *db = store_path(r->store);
+    return error_set(
+        err, STATUS_WAITING,
+        "round %d: all tasks are done, but no ranking is there to train on: all ended in \"cannot "
+        "judge\" or \"all bad\". Take some back and rank them (u in `rlhf label rank --db %s "
+        "--labeller NAME`), or import rankings (`rlhf label import --db %s FILE`), then start again",
+        round, db, db);
+}
+
 static status freeze(rounds *r, int round, error *err) {
     char name[16];
     hash sha256;
-    int64_t n;
+    int64_t n, trainable;
     snprintf(name, sizeof name, "round-%02d", round);
     int people = r->c->rounds.collect == CONFIG_COLLECT_PEOPLE;
     int exact =
@@ -180,7 +191,10 @@ static status freeze(rounds *r, int round, error *err) {
                                                      : LABELLER_SIMULATED};
     const char *path = rounds_path(r, "%s/snapshot.jsonl", name);
     if (!path) return error_memory(err, "a path");
-    TRY(store_snapshot(r->store, path, &o, &sha256, &n, err));
+    TRY(store_count_trainable(r->store, &o, &trainable, err));
+    status s = store_snapshot(r->store, path, &o, &sha256, &n, err);
+    if (s == STATUS_DATA && people && trainable == 0) return wait_for_others(r, round, err);
+    TRY(s);
     log_line(r->log, "round %d: a snapshot of %lld rankings", round, (long long)n);
     return store_close_round(r->store, round, err);
 }

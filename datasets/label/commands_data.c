@@ -158,9 +158,35 @@ typedef struct tasks_options {
     bool close;
 } tasks_options;
 
+/* Nothing was there to make tasks of. */
+static status no_answers(const tasks_options *o, error *err) {
+    return error_set(
+        err, STATUS_DATA,
+        "%s: no answers of round %lld%s%s are in it, so there is nothing to rank: make them with `rlhf "
+        "generate "
+        "--round %lld` (without --round they belong to none) and bring them in with `rlhf label import`",
+        o->db, (long long)o->round, o->split ? " to prompts of split " : "", o->split ? o->split : "",
+        (long long)o->round);
+}
+
+/* Why prompts got no new task. */
+static void tell_why(const tasks_options *o, const store_supply *before, int64_t made) {
+    int64_t left = before->prompts - before->with_task - before->alike - made;
+    if (made == 0 && before->with_task)
+        printf("  %lld of %lld prompts had their task before%s\n", (long long)before->with_task,
+               (long long)before->prompts,
+               before->with_task == before->prompts ? "; --part makes one of their next answers" : "");
+    if (before->alike)
+        printf("  %lld of %lld prompts get none: fewer than two different answers%s\n",
+               (long long)before->alike, (long long)before->prompts,
+               o->part ? " are left for this part" : "");
+    if (left > 0) printf("  %lld prompts are left for a higher --limit\n", (long long)left);
+}
+
 static status tasks(store *s, const command_line *line, void *context, error *err) {
     const tasks_options *o = context;
     store_progress progress;
+    store_supply before;
     int64_t made = 0;
     if (!o->round) return need_argument(line, "--round", NULL, err);
     if (o->close) {
@@ -175,11 +201,15 @@ static status tasks(store *s, const command_line *line, void *context, error *er
                                   .part = (int)o->part,
                                   .split = o->split,
                                   .limit = o->limit};
+    TRY(store_read_supply(s, &options, &before, err));
+    TRY(store_read_progress(s, o->round, &progress, err));
+    if (before.prompts == 0 && progress.tasks == 0) return no_answers(o, err);
     TRY(store_make_tasks(s, &options, &made, err));
     TRY(store_read_progress(s, o->round, &progress, err));
     printf("round %lld: %lld new tasks; %lld in all, %lld of %lld rankings done\n", (long long)o->round,
            (long long)made, (long long)progress.tasks, (long long)progress.ranked,
            (long long)progress.wanted);
+    tell_why(o, &before, made);
     return STATUS_OK;
 }
 

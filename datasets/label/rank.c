@@ -223,10 +223,28 @@ static status obey(session *x, char *text, error *err) {
     return STATUS_OK;
 }
 
+/* Where nothing is open from the start, the last ranking can still be taken back. */
+static status offer_undo(session *x, error *err) {
+    char line[LINE];
+    uint8_t last[STORE_UUID];
+    int64_t task;
+    bool found;
+    TRY(store_last_ranking(x->s, x->options->labeller, last, &task, &found, err));
+    if (!found) return STATUS_OK;
+    fprintf(x->terminal.out, "u undoes your last ranking, q quits > ");
+    fflush(x->terminal.out);
+    terminal_event event;
+    while ((event = terminal_read(&x->terminal, (int)(x->options->lease_ms / 3), line)) == TERMINAL_TIMEOUT)
+        ;
+    if (event == TERMINAL_STOP) return error_set(err, STATUS_INTERRUPTED, "stopped");
+    return event == TERMINAL_LINE && strcmp(trim(line), "u") == 0 ? undo(x, err) : STATUS_OK;
+}
+
 static status run(session *x, error *err) {
     char line[LINE];
     TRY(store_hand_back(x->s, x->options->labeller, err)); /* what a killed session held */
     TRY(next_task(x, err));
+    if (x->over) TRY(offer_undo(x, err));
     while (!x->over) {
         ask(x);
         terminal_event event;

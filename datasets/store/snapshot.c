@@ -113,6 +113,20 @@ static status write_lines(store *s, file_writer *w, int64_t snapshot, error *err
 
 /* ---- choosing and sealing */
 
+/* The rankings of rounds ?1 to ?2 by labellers of kind ?3 (null: any) that may be trained on. */
+#define TRAINABLE                                                                                            \
+    " FROM ranking_train n JOIN task t ON t.id = n.task_id JOIN labeller b ON b.id = n.labeller_id"          \
+    " WHERE t.round_id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR b.kind = ?3)"
+
+static sql_value kind_value(labeller_kind kind) {
+    return kind == LABELLER_ANY ? sql_null() : sql_string(labeller_kind_name(kind));
+}
+
+status store_count_trainable(store *s, const store_snapshot_options *o, int64_t *n, error *err) {
+    return sql_get(s, n, NULL, "SELECT count(*)" TRAINABLE,
+                   SQL_VALUES(sql_int64(o->from_round), sql_int64(o->round), kind_value(o->labellers)), err);
+}
+
 typedef struct snapshot_work {
     store *s;
     const char *path;
@@ -125,7 +139,6 @@ typedef struct snapshot_work {
 
 static status fill(snapshot_work *w, error *err) {
     const store_snapshot_options *o = w->options;
-    sql_value kind = o->labellers == LABELLER_ANY ? sql_null() : sql_string(labeller_kind_name(o->labellers));
     TRY(sql_run(
         w->s,
         "INSERT INTO snapshot (name, round_id, labellers, rule, created_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -133,11 +146,11 @@ static status fill(snapshot_work *w, error *err) {
                    sql_string(w->rule.data), sql_int64(store_now(w->s))),
         err));
     w->id = sqlite3_last_insert_rowid(w->s->db);
-    TRY(sql_run(w->s,
-                "INSERT INTO snapshot_ranking (snapshot_id, ranking_id) SELECT ?1, n.id FROM ranking_train n"
-                " JOIN task t ON t.id = n.task_id JOIN labeller b ON b.id = n.labeller_id"
-                " WHERE t.round_id BETWEEN ?2 AND ?3 AND (?4 IS NULL OR b.kind = ?4) ORDER BY n.id",
-                SQL_VALUES(sql_int64(w->id), sql_int64(o->from_round), sql_int64(o->round), kind), err));
+    TRY(sql_run(
+        w->s,
+        "INSERT INTO snapshot_ranking (snapshot_id, ranking_id) SELECT ?4, n.id" TRAINABLE " ORDER BY n.id",
+        SQL_VALUES(sql_int64(o->from_round), sql_int64(o->round), kind_value(o->labellers), sql_int64(w->id)),
+        err));
     TRY(sql_get(w->s, &w->n, NULL, "SELECT count(*) FROM snapshot_ranking WHERE snapshot_id = ?1",
                 SQL_VALUES(sql_int64(w->id)), err));
     if (w->n) return STATUS_OK;

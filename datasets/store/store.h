@@ -104,6 +104,14 @@ typedef struct store_task_options {
    counts the new ones. */
 status store_make_tasks(store *s, const store_task_options *options, int64_t *made, error *err);
 
+/* What tasks of a round, part and split can be made of: the prompts that the round's runs answered, and of
+   these those that have their task, and those that get none because fewer than two different texts are left.
+ */
+typedef struct store_supply {
+    int64_t prompts, with_task, alike;
+} store_supply;
+status store_read_supply(store *s, const store_task_options *options, store_supply *out, error *err);
+
 typedef struct store_answer {
     char *text; /* [len], and a zero byte */
     size_t len;
@@ -228,6 +236,8 @@ typedef struct store_snapshot_options {
    all: STATUS_DATA. */
 status store_snapshot(store *s, const char *path, const store_snapshot_options *options, hash *sha256,
                       int64_t *n, error *err);
+/* How many rankings a snapshot that is not sealed yet would hold. */
+status store_count_trainable(store *s, const store_snapshot_options *options, int64_t *n, error *err);
 
 /* ---- looking */
 

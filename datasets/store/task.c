@@ -65,8 +65,7 @@ static status make_tasks(store *s, const store_task_options *o, int64_t *made, e
     return result;
 }
 
-status store_make_tasks(store *s, const store_task_options *o, int64_t *made, error *err) {
-    int64_t n = 0;
+static status check_options(const store_task_options *o, error *err) {
     if (o->answers < 2 || o->answers > STORE_ANSWERS)
         return error_set(err, STATUS_USAGE, "a task has 2 to %d answers, not %d", STORE_ANSWERS, o->answers);
     if (o->want < 1 || o->want > 999)
@@ -75,9 +74,38 @@ status store_make_tasks(store *s, const store_task_options *o, int64_t *made, er
         return error_set(err, STATUS_USAGE, "a task's part and limit are not negative");
     if (o->split && !split_is_known(o->split))
         return error_set(err, STATUS_USAGE, "the split \"%s\" is not train, valid or test", o->split);
+    return STATUS_OK;
+}
+
+status store_make_tasks(store *s, const store_task_options *o, int64_t *made, error *err) {
+    int64_t n = 0;
+    TRY(check_options(o, err));
     TRY(transaction_begin(s, err));
     TRY(transaction_end(s, make_tasks(s, o, &n, err), err));
     if (made) *made = n;
+    return STATUS_OK;
+}
+
+status store_read_supply(store *s, const store_task_options *o, store_supply *out, error *err) {
+    sqlite3_stmt *q;
+    bool row;
+    TRY(check_options(o, err));
+    TRY(sql_start(
+        s, &q,
+        "WITH answered AS (SELECT a.prompt_id AS id, count(DISTINCT a.text) AS texts FROM run r JOIN answer a"
+        " ON a.run_id = r.id JOIN prompt p ON p.id = a.prompt_id WHERE r.round_id = ?1 AND r.kind IN"
+        " ('generate', 'sample', 'chat') AND (?2 IS NULL OR p.split = ?2) GROUP BY a.prompt_id),"
+        " seen AS (SELECT texts, EXISTS (SELECT 1 FROM task t WHERE t.round_id = ?1 AND t.prompt_id = "
+        "answered.id"
+        " AND t.part = ?4) AS has_task FROM answered)"
+        " SELECT count(*), ifnull(sum(has_task), 0), ifnull(sum(NOT has_task AND texts < ?3 * ?4 + 2), 0) "
+        "FROM"
+        " seen",
+        SQL_VALUES(sql_int64(o->round), sql_string(o->split), sql_int64(o->answers), sql_int64(o->part)),
+        err));
+    TRY(sql_step(s, q, &row, err));
+    *out = (store_supply){sqlite3_column_int64(q, 0), sqlite3_column_int64(q, 1), sqlite3_column_int64(q, 2)};
+    sql_finish(q);
     return STATUS_OK;
 }
 

@@ -81,7 +81,15 @@ static void the_whole_way(void **state) {
     works(p, "import --db %/a.db %/run", "0 new answers, 48 were there");
     works(p, "tasks --db %/a.db --round 1 --answers 3",
           "round 1: 12 new tasks; 12 in all, 0 of 12 rankings done");
-    works(p, "tasks --db=%/a.db --round=1 --answers=3", "round 1: 0 new tasks");
+    works(p, "tasks --db=%/a.db --round=1 --answers=3",
+          "round 1: 0 new tasks; 12 in all, 0 of 12 rankings done\n"
+          "  12 of 12 prompts had their task before; --part makes one of their next answers\n");
+    works(p, "tasks --db %/a.db --round 1 --answers 3 --part 1",
+          "round 1: 0 new tasks; 12 in all, 0 of 12 rankings done\n"
+          "  12 of 12 prompts get none: fewer than two different answers are left for this part\n");
+    fails(p, "tasks --db %/a.db --round 2", STATUS_DATA, "no answers of round 2 are in it");
+    fails(p, "tasks --db %/a.db --round 2", STATUS_DATA, "`rlhf generate --round 2`");
+    fails(p, "tasks --db %/a.db --round 2 --split test", STATUS_DATA, "round 2 to prompts of split test");
     works(p, "add-labeller --db %/a.db ann", "labeller 1: ann, human");
     write_text(p, "judge.sh", "#!/bin/sh\nwhile read -r line; do echo '{\"ranks\":[1,2,2]}'; done\n");
     assert_int_equal(chmod(in(p, "judge.sh"), 0755), 0);
@@ -104,6 +112,12 @@ static void the_whole_way(void **state) {
           "\"ranks\":[1,2,2],\"verdict\":\"ranked\",\"labeller\":\"sim\",\"kind\":\"simulated\"");
     works(p, "export --db %/a.db %/out.jsonl", "12 rankings");
     works(p, "import --db %/b.db %/out.jsonl", "12 new rankings");
+    works(p, "import --db %/c.db %/run", "48 new answers");
+    works(
+        p, "tasks --db %/c.db --round 1 --limit 1",
+        "round 1: 1 new tasks; 1 in all, 0 of 1 rankings done\n  11 prompts are left for a higher --limit\n");
+    works(p, "simulate --db %/c.db --labeller sim --round 2 --ranker %/judge.sh",
+          "sim: 0 rankings: no task is open\n");
     works(p, "tasks --db %/a.db --round 1 --close", "round 1 is closed");
     works(p, "fsck --db %/a.db", "sound");
     works(p, "fsck --db %/b.db", "sound");

@@ -143,6 +143,21 @@ static void ranks_reach_the_answers_that_were_shown(void **state) {
     await(t, "3 recorded");
     assert_ends(t, 0);
     assert_string_equal(last_said(p, "a.db", "prompt 2").ranks, "[1,1,1],");
+    start(t, p, "a.db", "ann"); /* the very last one can still be taken back */
+    await(t, "Nothing more is open");
+    await(t, "u undoes your last ranking, q quits > ");
+    say(t, "u\n");
+    await(t, "undone: task 3");
+    await(t, "> ");
+    say(t, "3 2 1\n");
+    await(t, "1 recorded, 1 undone");
+    assert_ends(t, 0);
+    assert_string_not_equal(last_said(p, "a.db", "prompt 2").ranks, "[1,1,1],");
+    start(t, p, "a.db", "ann");
+    await(t, "q quits > ");
+    say(t, "q\n");
+    await(t, "0 recorded");
+    assert_ends(t, 0);
     free(t);
 }
 

@@ -156,11 +156,22 @@ static void tasks_take_k_different_texts(void **state) {
     OK(store_import_run(s, make_run(p, "run", 1, "model", answers.data), &n, &err));
     buffer_free(&answers);
     store_task_options o = {.round = 1, .answers = 3, .want = 2};
+    store_supply supply;
+    OK(store_read_supply(s, &o, &supply, &err));
+    assert_true(supply.prompts == 3 && supply.with_task == 0 && supply.alike == 1);
     OK(store_make_tasks(s, &o, &made, &err));
     assert_int_equal(made, 2); /* p0: a b c; p2: a b; p1 has but one text */
+    OK(store_read_supply(s, &o, &supply, &err));
+    assert_true(supply.prompts == 3 && supply.with_task == 2 && supply.alike == 1);
     OK(store_make_tasks(s, &o, &made, &err));
     assert_int_equal(made, 0);
     o.part = 1;
+    OK(store_read_supply(s, &o, &supply, &err));
+    assert_true(supply.prompts == 3 && supply.with_task == 0 && supply.alike == 2);
+    o.round = 2;
+    OK(store_read_supply(s, &o, &supply, &err));
+    assert_true(supply.prompts == 0 && supply.with_task == 0 && supply.alike == 0);
+    o.round = 1;
     OK(store_make_tasks(s, &o, &made, &err));
     assert_int_equal(made, 1); /* p0: d e */
     assert_int_equal(count(s, "SELECT count(*) FROM task_answer"), 7);
