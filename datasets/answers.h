@@ -63,9 +63,9 @@ status answer_line(const tokenizer *tok, const answers *a, int i, int samples, c
 /* answers.jsonl (or any JSONL of {"prompt"|"messages", "text"|"completion", "tokens"?, "finish"?}) read back
    as sequences of prompt and answer. */
 typedef struct answer_entry {
-    char *text, *messages, *answer; /* one of the first two */
-    int64_t start;                  /* into answer_list.token: prompt and answer */
-    int n_prompt, n_token;          /* of the prompt; of both */
+    prompt_text prompt;
+    int64_t start;         /* into answer_list.token: prompt and answer */
+    int n_prompt, n_token; /* of the prompt; of both */
     int sample, finished;
     split_kind split;
 } answer_entry;

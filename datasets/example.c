@@ -33,6 +33,69 @@ status split_of_prompt(const prompt_text *p, const char *given, const char *plac
     return split_of_body(p->messages != NULL, body, strlen(body), given, place, out, err);
 }
 
+/* The split that a line names, or NULL. */
+static status given_split(const json_t *line, const char *place, const char **out, error *err) {
+    *out = NULL;
+    return json_object_get(line, "split") ? json_field_string(line, "split", place, out, err) : STATUS_OK;
+}
+
+status data_nothing_left(const char *what, const char *const *files, int n_file, split_kind wanted,
+                         int64_t n_read, const bad_lines *bad, error *err) {
+    return error_set(err, STATUS_DATA, "%s: no %s%s%s (%lld read, %d bad)", n_file ? files[0] : "no file",
+                     what, wanted == SPLIT_ANY ? "" : " of split ",
+                     wanted == SPLIT_ANY ? "" : split_name(wanted), (long long)n_read, bad->n);
+}
+
+/* ---- prompts ---- */
+
+static int ends_with_answer(const json_t *messages) {
+    size_t n = json_array_size(messages);
+    const char *role = n ? json_string_value(json_object_get(json_array_get(messages, n - 1), "role")) : NULL;
+    return role && strcmp(role, "assistant") == 0;
+}
+
+static status read_chat_prompt(const json_t *messages, const char *place, prompt_text *out, error *err) {
+    buffer body = {0};
+    json_t *turns = json_copy((json_t *)messages);
+    if (!turns) return error_memory(err, "a prompt");
+    if (ends_with_answer(turns)) json_array_remove(turns, json_array_size(turns) - 1);
+    status s = chat_canonical_prompt(turns, place, &body, err);
+    json_decref(turns);
+    out->messages = body.data;
+    return s;
+}
+
+static status read_prompt(const json_t *line, const char *place, prompt_text *out, error *err) {
+    const char *text;
+    const json_t *p = json_object_get(line, "prompt"), *messages = json_object_get(line, "messages");
+    if (!p && !messages)
+        return error_set(err, STATUS_DATA, "%s: has neither \"prompt\" nor \"messages\"", place);
+    if (!p || json_is_array(p)) return read_chat_prompt(p ? p : messages, place, out, err);
+    if (!json_is_string(p))
+        return error_set(err, STATUS_DATA, "%s: a prompt must be a string or a list of messages, not %s",
+                         place, json_kind(p));
+    TRY(json_field_text(line, "prompt", place, &text, err));
+    out->text = strdup(text);
+    return out->text ? STATUS_OK : error_memory(err, "a prompt");
+}
+
+status example_read_prompt(const json_t *line, const char *place, prompt_text *out, split_kind *split,
+                           error *err) {
+    const char *given;
+    *out = (prompt_text){0};
+    TRY(given_split(line, place, &given, err));
+    status s = read_prompt(line, place, out, err);
+    if (s == STATUS_OK) s = split_of_prompt(out, given, place, split, err);
+    if (s != STATUS_OK) example_free_prompt(out);
+    return s;
+}
+
+void example_free_prompt(prompt_text *p) {
+    free((char *)p->text);
+    free((char *)p->messages);
+    *p = (prompt_text){0};
+}
+
 /* ---- messages ---- */
 
 /* Fills list from a JSON array of {"role","content"}, with the system prompt in front where the chat has
@@ -72,8 +135,9 @@ static status text_prompt(const data_options *o, const char *text, const char *p
     return at_place(template_prompt(o->chat, o->tok, &p, tokens, err), place, err);
 }
 
-status example_prompt_json(const data_options *o, const json_t *value, const char *place, ints *tokens,
-                           error *err) {
+/* From a text or parsed messages. */
+static status prompt_tokens_of(const data_options *o, const json_t *value, const char *place, ints *tokens,
+                               error *err) {
     if (json_is_string(value)) return text_prompt(o, json_string_value(value), place, tokens, err);
     message list[MESSAGES_MAX + 1];
     prompt p = {.messages = list};
@@ -86,7 +150,7 @@ status example_prompt(const data_options *o, const prompt_text *p, const char *p
     if (p->text) return text_prompt(o, p->text, place, tokens, err);
     json_t *messages;
     TRY(parse_json(p->messages, strlen(p->messages), place, &messages, err));
-    status s = example_prompt_json(o, messages, place, tokens, err);
+    status s = prompt_tokens_of(o, messages, place, tokens, err);
     json_decref(messages);
     return s;
 }
@@ -126,10 +190,10 @@ static status read_completion(const data_options *o, loss_kind loss, const json_
     if (!json_is_string(p) && !json_is_array(p))
         return error_set(err, STATUS_DATA, "%s: \"prompt\" must be a string or a list of messages, not %s",
                          place, json_kind(p));
-    TRY(example_prompt_json(o, p, place, tokens, err));
+    TRY(prompt_tokens_of(o, p, place, tokens, err));
     push_targets(target, tokens->len - before, loss == LOSS_ALL);
     before = tokens->len;
-    TRY(at_place(template_answer(o->chat, o->tok, completion, tokens, err), place, err));
+    TRY(at_place(template_answer(o->chat, o->tok, completion, strlen(completion), tokens, err), place, err));
     push_targets(target, tokens->len - before, 1);
     if (json_is_string(p))
         return split_of_body(0, json_string_value(p), json_string_length(p), given, place, split, err);
@@ -157,11 +221,9 @@ static status read_chat(const data_options *o, loss_kind loss, const json_t *mes
 
 static status read_line(const data_options *o, loss_kind loss, const json_t *root, const char *place,
                         ints *tokens, ints *target, example_info *info, error *err) {
-    const char *given = NULL;
+    const char *given;
     *info = (example_info){0};
-    if (!json_is_object(root))
-        return error_set(err, STATUS_DATA, "%s: must be an object, not %s", place, json_kind(root));
-    if (json_object_get(root, "split")) TRY(json_field_string(root, "split", place, &given, err));
+    TRY(given_split(root, place, &given, err));
     info->split_given = given != NULL;
     if (json_object_get(root, "messages"))
         return read_chat(o, loss, json_object_get(root, "messages"), place, tokens, target, &info->split,
@@ -174,14 +236,10 @@ static status read_line(const data_options *o, loss_kind loss, const json_t *roo
     return error_set(err, STATUS_DATA, "%s: has none of \"text\", \"prompt\" and \"messages\"", place);
 }
 
-status example_tokens(const data_options *o, loss_kind loss, const char *line, size_t len, const char *place,
+status example_tokens(const data_options *o, loss_kind loss, const json_t *line, const char *place,
                       ints *tokens, ints *target, example_info *info, error *err) {
-    json_t *root;
     size_t first = target->len;
-    TRY(parse_json(line, len, place, &root, err));
-    status s = read_line(o, loss, root, place, tokens, target, info, err);
-    json_decref(root);
-    TRY(s);
+    TRY(read_line(o, loss, line, place, tokens, target, info, err));
     if (target->len > first) target->data[first] = 0; /* no state stands before the first token */
     TRY(ints_check(target, err));
     return ints_check(tokens, err);

@@ -34,19 +34,22 @@ typedef struct example_info {
     int is_document;  /* {"text"}: may be cut into several sequences */
 } example_info;
 
-/* Parses {"text"}, {"prompt","completion"} or {"messages"} and appends its tokens, and one target (1: learn
-   to predict this token) per token: completion: the completion with its end token; assistant: every assistant
-   turn; all: everything but the first. STATUS_DATA "PLACE: ...". *split is the line's own or that of its
-   opening (datasets/store/chat.h). */
-status example_tokens(const data_options *o, loss_kind loss, const char *line, size_t len, const char *place,
+/* Reads {"text"}, {"prompt","completion"} or {"messages"} and appends its tokens, and one target (1: learn to
+   predict this token) per token: completion: the completion with its end token; assistant: every assistant
+   turn; all: everything but the first. STATUS_DATA "PLACE: ...". */
+status example_tokens(const data_options *o, loss_kind loss, const json_t *line, const char *place,
                       ints *tokens, ints *target, example_info *info, error *err);
+
+/* The prompt of a line: "prompt" (a text or messages) or "messages", a closing answer left out; and its
+   split, the line's own or that of its opening. Free it with example_free_prompt. STATUS_DATA "PLACE: ...".
+ */
+status example_read_prompt(const json_t *line, const char *place, prompt_text *out, split_kind *split,
+                           error *err);
+void example_free_prompt(prompt_text *p);
 
 /* Appends the ids of a prompt, generation prompt included. place stands before messages. */
 status example_prompt(const data_options *o, const prompt_text *p, const char *place, ints *tokens,
                       error *err);
-/* The same from parsed messages or a text. */
-status example_prompt_json(const data_options *o, const json_t *prompt_or_messages, const char *place,
-                           ints *tokens, error *err);
 /* Appends a document's ids and an end-of-text. */
 status example_document(const data_options *o, const char *text, size_t len, ints *tokens, error *err);
 
@@ -56,5 +59,13 @@ const char *split_name(split_kind split);
 /* The split of a prompt: `given` where there is one (or NULL), else by the hash of its opening. */
 status split_of_prompt(const prompt_text *p, const char *given, const char *place, split_kind *out,
                        error *err);
+/* Whether a reader that wants `wanted` (SPLIT_ANY: all) keeps an example of this split. */
+static inline int split_is_wanted(split_kind wanted, split_kind split) {
+    return wanted == SPLIT_ANY || wanted == split;
+}
+
+/* What a reader ends with that kept nothing: "FILE: no WHAT of split valid (9 read, 0 bad)". STATUS_DATA. */
+status data_nothing_left(const char *what, const char *const *files, int n_file, split_kind wanted,
+                         int64_t n_read, const bad_lines *bad, error *err);
 
 #endif

@@ -1,6 +1,8 @@
-/* datasets/lines: reading text files line by line, plain or .gz, and counting the lines that are bad. */
+/* datasets/lines: reading JSONL files object by object, plain or .gz, and counting the lines that are bad. */
 #ifndef RLHF_DATASETS_LINES_H
 #define RLHF_DATASETS_LINES_H
+
+#include <jansson.h>
 
 #include "core/base/buffer.h"
 #include "core/base/error.h"
@@ -14,12 +16,13 @@ typedef struct bad_lines {
     logger *log; /* NULL: stderr */
 } bad_lines;
 
-/* Called with one line (without its newline, a zero byte behind it) and its place "FILE:LINE". STATUS_DATA:
-   the line is bad and the error says why; any other failure ends the reading. */
-typedef status line_visit(void *context, const char *line, size_t len, const char *place, error *err);
+/* Called with the object of one line and its place "FILE:LINE". STATUS_DATA: the line is bad and the error
+   says why; any other failure ends the reading. */
+typedef status line_visit(void *context, json_t *root, const char *place, error *err);
 
 /* Visits every line of the file that is not blank. STATUS_DATA: the file is missing or unreadable, or there
-   are more bad lines than bad->most (the last one's message and how many there were). */
+   are more bad lines (no JSON objects among them) than bad->most: the last one's message and how many there
+   were. */
 status lines_each(const char *path, bad_lines *bad, line_visit *visit, void *context, error *err);
 
 /* The whole file, unzipped, at most limit bytes. */

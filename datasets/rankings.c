@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/json.h"
-#include "datasets/store/chat.h"
 #include "datasets/store/ranking_line.h"
 
 typedef struct loader {
@@ -51,7 +49,8 @@ static status add_answers(loader *l, const ranking_line *line, const char *place
         for (int i = 0; a && i < r->n_prompt; i++) ints_push(&out->token, out->token.data[first + i]);
         if (ids && json_array_size(json_array_get(ids, (size_t)a)))
             TRY(take_ids(l, json_array_get(ids, (size_t)a), place, &out->token, err));
-        else if (template_answer(o->chat, o->tok, line->answer[a].data, &out->token, err) != STATUS_OK)
+        else if (template_answer(o->chat, o->tok, line->answer[a].data, line->answer[a].len, &out->token,
+                                 err) != STATUS_OK)
             return error_context(err, "%s: answer %d", place, a + 1);
         TRY(ints_check(&out->token, err));
         int n = (int)((int64_t)out->token.len - r->start[a]);
@@ -84,7 +83,7 @@ static status add_ranking(loader *l, const ranking_line *line, const char *place
     for (int a = 0; a < line->n_answer; a++) r.rank[a] = line->rank[a];
     /* Checked whatever the split: a line is bad once, not only when its part is read. */
     status s = add_answers(l, line, place, &r, err);
-    if (s == STATUS_OK && l->split != SPLIT_ANY && r.split != l->split) {
+    if (s == STATUS_OK && !split_is_wanted(l->split, r.split)) {
         out->token.len = before;
         out->longest = longest;
         out->n_encoded = encoded;
@@ -102,9 +101,9 @@ static status add_ranking(loader *l, const ranking_line *line, const char *place
     return STATUS_OK;
 }
 
-static status visit_line(void *context, const char *text, size_t len, const char *place, error *err) {
+static status visit_line(void *context, json_t *root, const char *place, error *err) {
     ranking_line line;
-    status s = ranking_line_parse(text, len, place, &line, err);
+    status s = ranking_line_read(root, place, &line, err);
     if (s == STATUS_OK) s = add_ranking(context, &line, place, err);
     ranking_line_free(&line);
     return s;
@@ -117,9 +116,7 @@ status rankings_load(const data_options *o, split_kind split, const char *const 
     status s = STATUS_OK;
     for (int i = 0; i < n_file && s == STATUS_OK; i++) s = lines_each(files[i], o->bad, visit_line, &l, err);
     if (s == STATUS_OK && out->n == 0)
-        s = error_set(err, STATUS_DATA, "%s: no ranking%s%s (%lld read, %d bad)",
-                      n_file ? files[0] : "no file", split == SPLIT_ANY ? "" : " of split ",
-                      split == SPLIT_ANY ? "" : split_name(split), (long long)l.read, o->bad->n);
+        s = data_nothing_left("ranking", files, n_file, split, l.read, o->bad, err);
     if (s == STATUS_OK && out->n_encoded)
         log_warning(o->bad->log,
                     "%d answers were sampled with another tokenizer: their text is encoded again",

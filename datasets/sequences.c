@@ -42,8 +42,6 @@ static status add_sequence(loader *l, int64_t first, int64_t n, error *err) {
     return STATUS_OK;
 }
 
-static int is_wanted(const loader *l, split_kind split) { return l->split == SPLIT_ANY || split == l->split; }
-
 /* A long document is several sequences, and unless its line gives one, each of them has a split of its own,
    by the hash of its ids: a book alone has a held-out part too. */
 static status keep_pieces(loader *l, const example_info *info, const char *place, error *err) {
@@ -54,7 +52,7 @@ static status keep_pieces(loader *l, const example_info *info, const char *place
         split_kind split = info->split;
         if (!info->split_given) TRY(split_parse(split_of_opening(&h), place, &split, err));
         /* A piece of one token would have nothing to predict. */
-        if (piece > 1 && is_wanted(l, split)) TRY(add_sequence(l, i, piece, err));
+        if (piece > 1 && split_is_wanted(l->split, split)) TRY(add_sequence(l, i, piece, err));
     }
     return STATUS_OK;
 }
@@ -75,15 +73,15 @@ static status keep(loader *l, const example_info *info, const char *place, error
     if (!any)
         return error_set(err, STATUS_DATA, "%s: nothing to learn: no target among its %lld tokens", place,
                          (long long)n);
-    return is_wanted(l, info->split) ? add_sequence(l, 0, n, err) : STATUS_OK;
+    return split_is_wanted(l->split, info->split) ? add_sequence(l, 0, n, err) : STATUS_OK;
 }
 
-static status visit_line(void *context, const char *line, size_t len, const char *place, error *err) {
+static status visit_line(void *context, json_t *line, const char *place, error *err) {
     loader *l = context;
     example_info info;
     ints_clear(&l->token);
     ints_clear(&l->target);
-    TRY(example_tokens(l->o, l->loss, line, len, place, &l->token, &l->target, &info, err));
+    TRY(example_tokens(l->o, l->loss, line, place, &l->token, &l->target, &info, err));
     return keep(l, &info, place, err);
 }
 
@@ -137,9 +135,7 @@ status sequences_load(const data_options *o, loss_kind loss, split_kind split, c
     ints_free(&l.token);
     ints_free(&l.target);
     if (s == STATUS_OK && out->n == 0)
-        s = error_set(err, STATUS_DATA, "%s: no example%s%s (%lld read, %d bad)",
-                      n_file ? files[0] : "no file", split == SPLIT_ANY ? "" : " of split ",
-                      split == SPLIT_ANY ? "" : split_name(split), (long long)l.read, o->bad->n);
+        s = data_nothing_left("example", files, n_file, split, l.read, o->bad, err);
     if (s != STATUS_OK) sequences_free(out);
     return s;
 }

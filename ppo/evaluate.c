@@ -32,7 +32,7 @@ static status show(const ppo_evaluation *e, const rollout_context *x, int64_t it
     buffer text = {0};
     status s = STATUS_OK;
     for (int i = 0; i < e->rollout.n && i < SHOWN && s == STATUS_OK; i++) {
-        const prompt_entry *p = &e->prompts.entry[i];
+        const prompt_text *p = &e->prompts.entry[i].prompt;
         buffer_clear(&text);
         buffer_format(&text, "%s|", p->text ? p->text : p->messages);
         s = answer_text(x->session->tok, &e->rollout.answers, i, &text, err);

@@ -301,7 +301,7 @@ static status train(ppo *p, error *err) {
         TRY(between_iterations(p, err));
     }
     progress_end(&bar);
-    return STATUS_OK;
+    return p->judge ? judge_finish(p->judge, err) : STATUS_OK;
 }
 
 static status save(ppo *p, error *err) {

@@ -26,9 +26,8 @@ status rollout_create(const struct config_ppo *c, int longest_prompt, int contex
     out->raw = calloc((size_t)n, sizeof *out->raw);
     out->score = calloc((size_t)n, sizeof *out->score);
     out->item = calloc((size_t)n, sizeof *out->item);
-    out->text_start = calloc((size_t)n, sizeof *out->text_start);
     missing |= !out->prompt_index || !out->token || !out->n_prompt || !out->start || !out->raw ||
-               !out->score || !out->item || !out->text_start;
+               !out->score || !out->item;
     if (!missing) return STATUS_OK;
     rollout_free(out);
     return error_memory(err, "a rollout");
@@ -44,7 +43,6 @@ void rollout_free(rollout *r) {
     free(r->n_prompt);
     free(r->start);
     free(r->item);
-    free(r->text_start);
     buffer_free(&r->text);
     *r = (rollout){0};
 }
@@ -128,18 +126,18 @@ static status score_by_judge(rollout *r, const rollout_context *x, error *err) {
     const answers *a = &r->answers;
     buffer_clear(&r->text);
     for (int i = 0; i < r->n; i++) {
-        r->text_start[i] = r->text.len;
+        const prompt_text *p = &x->prompts->entry[r->prompt_index[i / a->k]].prompt;
+        size_t first = r->text.len;
         TRY(answer_text(x->session->tok, a, i, &r->text, err));
-        buffer_append(&r->text, "", 1);
-    }
-    TRY(buffer_check(&r->text, err));
-    for (int i = 0; i < r->n; i++) {
-        const prompt_entry *p = &x->prompts->entry[r->prompt_index[i / a->k]];
         r->item[i] = (judge_item){.prompt = p->text,
                                   .messages = p->messages,
-                                  .answer = r->text.data + r->text_start[i],
+                                  .answer.len = r->text.len - first,
                                   .finished = a->finished[i]};
     }
+    buffer_append(&r->text, "", 0);
+    TRY(buffer_check(&r->text, err));
+    const char *at = r->text.data;
+    for (int i = 0; i < r->n; at += r->item[i++].answer.len) r->item[i].answer.data = at;
     return judge_score(x->judge, r->item, r->n, r->raw, err);
 }
 

@@ -25,7 +25,6 @@ typedef struct rollout {
     float *raw, *score;   /* [n] by the judge; after end rule and clip */
     judge_item *item;     /* [n] for a judge by rule or command */
     buffer text;          /* the answers' texts for it, each ended by a zero byte */
-    size_t *text_start;   /* [n] where each begins */
     struct ppo_kl kl;     /* sums over all tokens */
     double advantage_std; /* before whitening */
     double flops;         /* floating-point operations of sampling and of reading the other models */

@@ -116,6 +116,15 @@ static void close_chat(chat *c) {
     chat_input_close(&c->in);
 }
 
+static status run_chat(const command_line *line, void *options, error *err) {
+    const chat_options *o = options;
+    chat c = {0};
+    TRY(need_argument(line, "--model", o->model, err));
+    status s = open_and_talk(&c, o, err);
+    close_chat(&c);
+    return s;
+}
+
 status chat_command(int argc, char **argv, error *err) {
     chat_options o = {.temperature = 1, .top_p = 1, .max_tokens = 256, .seed = 1};
     const argument arguments[] = {
@@ -151,13 +160,5 @@ status chat_command(int argc, char **argv, error *err) {
             "  --threads N       0: all (0)",
         .arguments = arguments,
         .n = sizeof arguments / sizeof *arguments};
-    line.words = calloc((size_t)argc, sizeof *line.words);
-    if (!line.words) return error_memory(err, "arguments");
-    chat c = {0};
-    status s = read_arguments(&line, argc, argv, err);
-    if (s == STATUS_OK && !line.help) s = need_argument(&line, "--model", o.model, err);
-    if (s == STATUS_OK && !line.help) s = open_and_talk(&c, &o, err);
-    close_chat(&c);
-    free(line.words);
-    return s;
+    return run_with_arguments(&line, argc, argv, run_chat, &o, err);
 }

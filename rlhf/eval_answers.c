@@ -4,26 +4,9 @@
 #include <string.h>
 
 #include "core/base/file.h"
-#include "core/base/json.h"
 #include "core/base/lineage.h"
-#include "datasets/store/chat.h"
 
 /* ---- one line ---- */
-
-static status read_prompt(const json_t *root, const char *place, eval_prompt *out, error *err) {
-    const json_t *p = json_object_get(root, "prompt");
-    const char *given = NULL;
-    buffer body = {0};
-    if (json_object_get(root, "split")) TRY(json_field_string(root, "split", place, &given, err));
-    if (json_is_string(p)) {
-        out->text = strdup(json_string_value(p));
-        if (!out->text) return error_memory(err, "a prompt");
-    } else {
-        TRY(chat_canonical_prompt(p ? p : json_object_get(root, "messages"), place, &body, err));
-        out->messages = body.data;
-    }
-    return split_of_prompt(&(prompt_text){out->text, out->messages}, given, place, &out->split, err);
-}
 
 static status read_tokens(const json_t *ids, const char *place, ints *token, eval_answer *out, error *err) {
     size_t i;
@@ -41,48 +24,50 @@ static status read_tokens(const json_t *ids, const char *place, ints *token, eva
 
 static status read_answer(const json_t *root, const char *place, ints *token, eval_answer *out, error *err) {
     const char *finish = json_string_value(json_object_get(root, "finish")),
-               *key = json_object_get(root, "text") ? "text" : "completion",
-               *text = json_string_value(json_object_get(root, key));
-    if (!text) return error_set(err, STATUS_DATA, "%s: \"%s\" is missing or no string", place, key);
+               *key = json_object_get(root, "text") ? "text" : "completion";
+    const json_t *text = json_object_get(root, key);
+    if (!json_is_string(text))
+        return error_set(err, STATUS_DATA, "%s: \"%s\" is missing or no string", place, key);
     TRY(read_tokens(json_object_get(root, "tokens"), place, token, out, err));
     out->finished = !finish || strcmp(finish, "length") != 0;
-    out->text = strdup(text);
-    return out->text ? STATUS_OK : error_memory(err, "an answer");
+    out->len = json_string_length(text);
+    out->text = malloc(out->len + 1);
+    if (!out->text) return error_memory(err, "an answer");
+    memcpy(out->text, json_string_value(text), out->len + 1);
+    return STATUS_OK;
 }
 
 /* ---- collecting ---- */
 
 /* A chat's key begins with a byte that a text's does not. */
-static char *make_key(const eval_prompt *p) {
+static char *make_key(const prompt_text *p) {
     const char *body = p->text ? p->text : p->messages;
     char *key = malloc(strlen(body) + 2);
     if (key) strcpy(strcpy(key, p->text ? "t" : "m") + 1, body);
     return key;
 }
 
-int eval_answers_find(const eval_answers *a, const eval_prompt *prompt) {
+int eval_answers_find(const eval_answers *a, const prompt_text *prompt) {
     char *key = make_key(prompt);
     const json_t *number = key ? json_object_get(a->index, key) : NULL;
     free(key);
     return number ? (int)json_integer_value(number) : -1;
 }
 
-/* Takes over the prompt's texts. */
+/* Takes over the prompt. */
 static status add_prompt(eval_answers *a, eval_prompt *p, int *number, error *err) {
-    *number = eval_answers_find(a, p);
+    *number = eval_answers_find(a, &p->prompt);
     if (*number >= 0) {
-        free(p->text);
-        free(p->messages);
+        example_free_prompt(&p->prompt);
         return STATUS_OK;
     }
     eval_prompt *more = realloc(a->prompt, sizeof *more * (size_t)(a->n_prompt + 1));
-    char *key = make_key(p);
+    char *key = make_key(&p->prompt);
     if (more) a->prompt = more;
     int failed = !more || !key || json_object_set_new(a->index, key, json_integer(a->n_prompt)) != 0;
     free(key);
     if (failed) {
-        free(p->text);
-        free(p->messages);
+        example_free_prompt(&p->prompt);
         return error_memory(err, "prompts");
     }
     *number = a->n_prompt;
@@ -95,16 +80,16 @@ typedef struct loader {
     split_kind split;
 } loader;
 
-static status take_line(const loader *l, const json_t *root, const char *place, error *err) {
+static status visit_line(void *context, json_t *line, const char *place, error *err) {
+    const loader *l = context;
     eval_answers *a = l->out;
     eval_prompt p = {0};
     eval_answer one = {0};
-    status s = read_prompt(root, place, &p, err);
-    int wanted = l->split == SPLIT_ANY || p.split == l->split;
-    if (s == STATUS_OK && wanted) s = read_answer(root, place, &a->token, &one, err);
+    TRY(example_read_prompt(line, place, &p.prompt, &p.split, err));
+    int wanted = split_is_wanted(l->split, p.split);
+    status s = wanted ? read_answer(line, place, &a->token, &one, err) : STATUS_OK;
     if (s != STATUS_OK || !wanted) {
-        free(p.text);
-        free(p.messages);
+        example_free_prompt(&p.prompt);
         return s;
     }
     s = add_prompt(a, &p, &one.prompt, err);
@@ -116,16 +101,6 @@ static status take_line(const loader *l, const json_t *root, const char *place, 
     a->answer = more;
     a->answer[a->n_answer++] = one;
     return STATUS_OK;
-}
-
-static status visit_line(void *context, const char *line, size_t len, const char *place, error *err) {
-    json_t *root;
-    TRY(parse_json(line, len, place, &root, err));
-    status s = json_is_object(root)
-                   ? take_line(context, root, place, err)
-                   : error_set(err, STATUS_DATA, "%s: must be an object, not %s", place, json_kind(root));
-    json_decref(root);
-    return s;
 }
 
 /* Brings the answers of a prompt together, in the order of the file. */
@@ -175,10 +150,7 @@ status eval_answers_load(const char *directory, split_kind split, eval_answers *
 
 void eval_answers_free(eval_answers *a) {
     for (int i = 0; i < a->n_answer; i++) free(a->answer[i].text);
-    for (int i = 0; i < a->n_prompt; i++) {
-        free(a->prompt[i].text);
-        free(a->prompt[i].messages);
-    }
+    for (int i = 0; i < a->n_prompt; i++) example_free_prompt(&a->prompt[i].prompt);
     free(a->answer);
     free(a->prompt);
     free(a->score);
@@ -197,10 +169,10 @@ status eval_answers_judge(eval_answers *a, judge *by, error *err) {
     }
     for (int i = 0; i < a->n_answer; i++) {
         const eval_answer *one = &a->answer[i];
-        const eval_prompt *p = &a->prompt[one->prompt];
+        const prompt_text *p = &a->prompt[one->prompt].prompt;
         item[i] = (judge_item){.prompt = p->text,
                                .messages = p->messages,
-                               .answer = one->text,
+                               .answer = {one->text, one->len},
                                .finished = one->finished,
                                .token = one->n_token ? a->token.data + one->token : NULL,
                                .n_token = one->n_token,

@@ -9,14 +9,15 @@
 
 typedef struct eval_answer {
     int prompt; /* index */
-    char *text;
+    char *text; /* [len] */
+    size_t len;
     int64_t token; /* index of its first id in eval_answers.token */
     int n_token;   /* 0: the line has none */
     int finished;
 } eval_answer;
 
 typedef struct eval_prompt {
-    char *text, *messages; /* one of them */
+    prompt_text prompt;
     split_kind split;
     int first, n; /* its answers */
 } eval_prompt;
@@ -37,7 +38,7 @@ status eval_answers_load(const char *directory, split_kind split, eval_answers *
 void eval_answers_free(eval_answers *a);
 
 /* The number of the same prompt, -1: not there. */
-int eval_answers_find(const eval_answers *a, const eval_prompt *prompt);
+int eval_answers_find(const eval_answers *a, const prompt_text *prompt);
 /* Fills score. */
 status eval_answers_judge(eval_answers *a, judge *by, error *err);
 

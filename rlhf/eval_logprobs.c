@@ -55,11 +55,12 @@ static status read_ids(const logprobs *e, const json_t *ids, const char *place, 
 
 /* An answer's line: its templated prompt and the ids that were sampled, never encoded again. */
 static status read_answer(logprobs *e, const json_t *root, const char *place, int *n_prompt, error *err) {
-    const json_t *prompt = json_object_get(root, "prompt");
-    if (!prompt) prompt = json_object_get(root, "messages");
-    if (!prompt)
-        return error_set(err, STATUS_DATA, "%s: \"tokens\" stand behind a \"prompt\" or \"messages\"", place);
-    TRY(example_prompt_json(&e->lm.session.data, prompt, place, &e->token, err));
+    prompt_text prompt;
+    split_kind unused;
+    TRY(example_read_prompt(root, place, &prompt, &unused, err));
+    status s = example_prompt(&e->lm.session.data, &prompt, place, &e->token, err);
+    example_free_prompt(&prompt);
+    TRY(s);
     *n_prompt = (int)e->token.len;
     return read_ids(e, json_object_get(root, "tokens"), place, &e->token, err);
 }
@@ -73,17 +74,14 @@ static int count_prompt(const ints *target, int is_document) {
     return (int)i;
 }
 
-static status read_example(logprobs *e, const char *line, size_t len, const char *place, int *n_prompt,
-                           error *err) {
+static status read_example(logprobs *e, const json_t *root, const char *place, int *n_prompt, error *err) {
     example_info info;
-    TRY(example_tokens(&e->lm.session.data, LOSS_ASSISTANT, line, len, place, &e->token, &e->target, &info,
-                       err));
+    TRY(example_tokens(&e->lm.session.data, LOSS_ASSISTANT, root, place, &e->token, &e->target, &info, err));
     *n_prompt = count_prompt(&e->target, info.is_document);
     return STATUS_OK;
 }
 
-static status read_line(logprobs *e, const json_t *root, const char *line, size_t len, const char *place,
-                        waiting *out, error *err) {
+static status read_line(logprobs *e, const json_t *root, const char *place, waiting *out, error *err) {
     const json_t *id = json_object_get(root, "seq_id");
     int most = e->lm.session.data.max_length;
     *out = (waiting){.has_id = id != NULL, .seq_id = json_integer_value(id)};
@@ -95,7 +93,7 @@ static status read_line(logprobs *e, const json_t *root, const char *line, size_
     if (json_object_get(root, "tokens"))
         TRY(read_answer(e, root, place, &out->n_prompt, err));
     else
-        TRY(read_example(e, line, len, place, &out->n_prompt, err));
+        TRY(read_example(e, root, place, &out->n_prompt, err));
     if (e->token.len <= (size_t)most) return STATUS_OK;
     return error_set(err, STATUS_DATA, "%s: %zu tokens, the model's context is %d", place, e->token.len,
                      most);
@@ -153,14 +151,10 @@ static status flush(logprobs *e, error *err) {
     return error_set(err, STATUS_INTERRUPTED, "stopped by a signal after %" PRId64 " lines", e->n_line);
 }
 
-static status visit_line(void *context, const char *line, size_t len, const char *place, error *err) {
+static status visit_line(void *context, json_t *line, const char *place, error *err) {
     logprobs *e = context;
     waiting w;
-    json_t *root;
-    TRY(parse_json(line, len, place, &root, err));
-    status s = read_line(e, root, line, len, place, &w, err);
-    json_decref(root);
-    TRY(s);
+    TRY(read_line(e, line, place, &w, err));
     int n = (int)e->token.len;
     if (!pack_fits(&e->pack, n, n - 1)) TRY(flush(e, err));
     e->waiting[e->pack.b.n_seq] = w;
@@ -227,6 +221,13 @@ static status open_and_read(logprobs *e, const char *const *words, const logprob
     return s;
 }
 
+static status run_logprobs(const command_line *line, void *options, error *err) {
+    logprobs e = {0};
+    status s = open_and_read(&e, line->words, options, err);
+    close_work(&e);
+    return s;
+}
+
 status eval_logprobs_command(int argc, char **argv, error *err) {
     logprobs_options o = {.temperature = 1};
     const argument arguments[] = {
@@ -256,12 +257,5 @@ status eval_logprobs_command(int argc, char **argv, error *err) {
         .n = sizeof arguments / sizeof *arguments,
         .min_words = 2,
         .max_words = 2};
-    line.words = calloc((size_t)argc, sizeof *line.words);
-    if (!line.words) return error_memory(err, "arguments");
-    logprobs e = {0};
-    status s = read_arguments(&line, argc, argv, err);
-    if (s == STATUS_OK && !line.help) s = open_and_read(&e, line.words, &o, err);
-    close_work(&e);
-    free(line.words);
-    return s;
+    return run_with_arguments(&line, argc, argv, run_logprobs, &o, err);
 }

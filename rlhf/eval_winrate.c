@@ -139,7 +139,7 @@ static status compare(winrate *w, error *err) {
     const eval_answers *a = &w->answers[0], *b = &w->answers[1];
     for (int i = 0; i < a->n_prompt; i++) {
         const eval_prompt *p = &a->prompt[i];
-        int j = eval_answers_find(b, p);
+        int j = eval_answers_find(b, &p->prompt);
         if (j < 0) continue;
         const eval_prompt *q = &b->prompt[j];
         eval_tally_add(&w->tally, a->score + p->first, p->n, b->score + q->first, q->n);
@@ -157,6 +157,7 @@ static status work_through(winrate *w, error *err) {
     if (!w->o->is_run[0] || !w->o->is_run[1]) TRY(make_work(w, err));
     for (int i = 0; i < 2; i++) TRY(load_side(w, i, err));
     for (int i = 0; i < 2; i++) TRY(eval_answers_judge(&w->answers[i], w->by, err));
+    TRY(judge_finish(w->by, err));
     return compare(w, err);
 }
 
@@ -278,7 +279,8 @@ static void close_winrate(winrate *w) {
     device_close(w->dev);
 }
 
-static status run_winrate(const command_line *line, winrate_options *o, error *err) {
+static status run_winrate(const command_line *line, void *options, error *err) {
+    winrate_options *o = options;
     winrate w = {.o = o};
     TRY(check_options(line, o, &w.split, err));
     status s = work_through(&w, err);
@@ -335,10 +337,5 @@ status eval_winrate_command(int argc, char **argv, error *err) {
         .n = sizeof arguments / sizeof *arguments,
         .min_words = 2,
         .max_words = 2};
-    line.words = calloc((size_t)argc, sizeof *line.words);
-    if (!line.words) return error_memory(err, "arguments");
-    status s = read_arguments(&line, argc, argv, err);
-    if (s == STATUS_OK && !line.help) s = run_winrate(&line, &o, err);
-    free(line.words);
-    return s;
+    return run_with_arguments(&line, argc, argv, run_winrate, &o, err);
 }

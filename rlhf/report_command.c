@@ -7,7 +7,9 @@
 #include "rlhf/commands.h"
 #include "rlhf/report.h"
 
-static status write_and_print(const char *directory, error *err) {
+static status write_and_print(const command_line *line, void *unused, error *err) {
+    const char *directory = line->words[0];
+    (void)unused;
     TRY(report_write(directory, err));
     char *summary = path_join(directory, "summary.json");
     status s = summary ? STATUS_OK : error_memory(err, "a path");
@@ -25,10 +27,5 @@ status report_command(int argc, char **argv, error *err) {
                                   "far, and prints summary.json as a table.",
                          .min_words = 1,
                          .max_words = 1};
-    line.words = calloc((size_t)argc, sizeof *line.words);
-    if (!line.words) return error_memory(err, "arguments");
-    status s = read_arguments(&line, argc, argv, err);
-    if (s == STATUS_OK && !line.help) s = write_and_print(line.words[0], err);
-    free(line.words);
-    return s;
+    return run_with_arguments(&line, argc, argv, write_and_print, NULL, err);
 }

@@ -148,6 +148,7 @@ static status simulate(rounds *r, int round, error *err) {
         s = error_set(err, STATUS_USAGE,
                       "label.judge: nobody is named who ranks (label.rule, label.model or label.command)");
     if (s == STATUS_OK) s = label_simulate(r->store, by, &o, &n, err);
+    if (s == STATUS_OK) s = judge_finish(by, err);
     if (s == STATUS_OK && n) log_line(r->log, "round %d: %lld rankings simulated", round, (long long)n);
     judge_close(by);
     device_close(dev);

@@ -38,34 +38,33 @@ static status judge_answers(evaluation *e, const struct config_judge *c, float *
     judge *by = NULL;
     buffer text = {0};
     judge_item *item = calloc((size_t)e->n, sizeof *item);
-    size_t *start = calloc((size_t)e->n, sizeof *start);
     hash tokenizer = tokenizer_hash(e->session->tok);
-    status s = item && start ? rounds_open_judge(e->r, c, e->session->dev, &by, err)
-                             : error_memory(err, "answers to judge");
+    status s =
+        item ? rounds_open_judge(e->r, c, e->session->dev, &by, err) : error_memory(err, "answers to judge");
     for (int i = 0; by && i < e->n && s == STATUS_OK; i++) {
-        start[i] = text.len;
+        const prompt_text *p = &e->prompts->entry[e->prompt_index[i / e->answers->k]].prompt;
+        size_t first = text.len;
         s = answer_text(e->session->tok, e->answers, i, &text, err);
-        buffer_append(&text, "", 1);
-    }
-    if (s == STATUS_OK) s = buffer_check(&text, err);
-    for (int i = 0; by && i < e->n && s == STATUS_OK; i++) {
-        const prompt_entry *p = &e->prompts->entry[e->prompt_index[i / e->answers->k]];
         item[i] = (judge_item){.prompt = p->text,
                                .messages = p->messages,
-                               .answer = text.data + start[i],
+                               .answer.len = text.len - first,
                                .finished = e->answers->finished[i],
                                .token = answer_tokens(e->answers, i),
                                .n_token = e->answers->n_token[i],
                                .tokenizer = &tokenizer};
     }
+    buffer_append(&text, "", 0);
+    if (s == STATUS_OK) s = buffer_check(&text, err);
+    const char *at = text.data;
+    for (int i = 0; by && i < e->n && s == STATUS_OK; at += item[i++].answer.len) item[i].answer.data = at;
     if (by && s == STATUS_OK) {
         *out = calloc((size_t)e->n, sizeof **out);
         s = *out ? judge_score(by, item, e->n, *out, err) : error_memory(err, "scores");
+        if (s == STATUS_OK) s = judge_finish(by, err);
     }
     judge_close(by);
     buffer_free(&text);
     free(item);
-    free(start);
     return s;
 }
 
@@ -204,14 +203,10 @@ static status measure_accuracies(evaluation *e, error *err) {
 
 /* ---- what the SFT model answered ---- */
 
-static status take_gold(void *context, const char *line, size_t len, const char *place, error *err) {
+static status take_gold(void *context, json_t *line, const char *place, error *err) {
     evaluation *e = context;
-    json_t *root;
     double gold;
-    TRY(parse_json(line, len, place, &root, err));
-    status s = json_field_number(root, "gold", place, &gold, err);
-    json_decref(root);
-    TRY(s);
+    TRY(json_field_number(line, "gold", place, &gold, err));
     if (e->n >= e->answers->n_prompt * e->answers->k)
         return error_set(err, STATUS_DATA, "%s: more answers than prompts x samples", place);
     e->gold_sft[e->n++] = (float)gold;

@@ -5,8 +5,16 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "core/base/error.h"
+
+/* A text that may hold zero bytes; the memory is another's. */
+typedef struct text_span {
+    const char *data; /* [len] */
+    size_t len;
+} text_span;
+static inline text_span text_span_of(const char *text) { return (text_span){text, strlen(text)}; }
 
 typedef struct buffer {
     char *data; /* [len], followed by a zero byte once anything was appended; NULL while empty */

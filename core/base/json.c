@@ -15,6 +15,15 @@ status parse_json(const char *text, size_t len, const char *place, json_t **out,
     return error_set(err, STATUS_DATA, "%s: not JSON: %s (column %d)", place, e.text, e.column);
 }
 
+status parse_json_object(const char *text, size_t len, const char *place, json_t **out, error *err) {
+    TRY(parse_json(text, len, place, out, err));
+    if (json_is_object(*out)) return STATUS_OK;
+    status s = error_set(err, STATUS_DATA, "%s: must be an object, not %s", place, json_kind(*out));
+    json_decref(*out);
+    *out = NULL;
+    return s;
+}
+
 status parse_json_file(const char *path, size_t limit, json_t **out, error *err) {
     buffer text = {0};
     *out = NULL;

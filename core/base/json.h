@@ -12,6 +12,8 @@
    behind the value are refused: STATUS_DATA "PLACE: what is wrong (column n)". place is "file" or
    "file:line". *out is the caller's (json_decref). */
 status parse_json(const char *text, size_t len, const char *place, json_t **out, error *err);
+/* The same, and the value must be an object: "PLACE: must be an object, not a string". */
+status parse_json_object(const char *text, size_t len, const char *place, json_t **out, error *err);
 /* A whole file of at most limit bytes. */
 status parse_json_file(const char *path, size_t limit, json_t **out, error *err);
 

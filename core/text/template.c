@@ -113,7 +113,7 @@ static status push_head(const chat_template *t, const tokenizer *tok, role r, in
 /* A system's or user's head and content are one text, as for programs that use the Jinja text. */
 static status push_content(const chat_template *t, const tokenizer *tok, role r, const char *content,
                            ints *tokens, error *err) {
-    if (r == ROLE_ASSISTANT) return template_answer(t, tok, content, tokens, err);
+    if (r == ROLE_ASSISTANT) return template_answer(t, tok, content, strlen(content), tokens, err);
     buffer text = {0};
     buffer_string(&text, t->heads[r]);
     buffer_string(&text, content);
@@ -168,9 +168,9 @@ status template_prompt(const chat_template *t, const tokenizer *tok, const promp
     return push_head(t, tok, ROLE_ASSISTANT, 0, tokens, err);
 }
 
-status template_answer(const chat_template *t, const tokenizer *tok, const char *text, ints *tokens,
-                       error *err) {
-    TRY(tokenizer_encode(tok, text, strlen(text), tokens, err));
+status template_answer(const chat_template *t, const tokenizer *tok, const char *text, size_t len,
+                       ints *tokens, error *err) {
+    TRY(tokenizer_encode(tok, text, len, tokens, err));
     return push_control(t, tok, t->end, tokens, err);
 }
 

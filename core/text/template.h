@@ -49,9 +49,10 @@ int template_end_token(const chat_template *t, const tokenizer *tok);
 /* The prompt's ids, up to and including what makes the assistant answer. */
 status template_prompt(const chat_template *t, const tokenizer *tok, const prompt *p, ints *tokens,
                        error *err);
-/* The answer's ids with its end token. prompt + answer = chat, id for id. */
-status template_answer(const chat_template *t, const tokenizer *tok, const char *text, ints *tokens,
-                       error *err);
+/* The ids of an answer of len bytes (zero bytes among them are text) with its end token. prompt + answer =
+   chat, id for id. */
+status template_answer(const chat_template *t, const tokenizer *tok, const char *text, size_t len,
+                       ints *tokens, error *err);
 /* What follows an answer in a chat: the user's next message, up to and including what makes the assistant
    answer. prompt + answer + next = the prompt of the longer chat, id for id. */
 status template_next(const chat_template *t, const tokenizer *tok, const char *text, ints *tokens,

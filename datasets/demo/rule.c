@@ -187,18 +187,18 @@ static int count_words(int topic, int fact, buffer *words, float count[DEMO_TERM
     return 1;
 }
 
-int demo_count_terms(const char *prompt, const char *answer, int finished, float count[DEMO_TERMS]) {
+int demo_count_terms(const char *prompt, text_span answer, int finished, float count[DEMO_TERMS]) {
     int topic, fact;
     buffer words = {0};
     if (!demo_find_question(prompt, &topic, &fact)) return 0;
     for (int i = 0; i < DEMO_TERMS; i++) count[i] = 0;
     count[DEMO_CUT] = !finished;
-    int counted = write_words(&words, answer, strlen(answer)) && count_words(topic, fact, &words, count);
+    int counted = write_words(&words, answer.data, answer.len) && count_words(topic, fact, &words, count);
     buffer_free(&words);
     return counted;
 }
 
-float demo_gold(const char *prompt, const char *answer, int finished) {
+float demo_gold(const char *prompt, text_span answer, int finished) {
     float count[DEMO_TERMS];
     double gold = 0;
     if (!demo_count_terms(prompt, answer, finished, count)) return NAN;

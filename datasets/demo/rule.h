@@ -4,6 +4,8 @@
 #ifndef RLHF_DEMO_RULE_H
 #define RLHF_DEMO_RULE_H
 
+#include "core/base/buffer.h"
+
 /* The terms of the score, in the order in which they are printed. Words are matched whole and without case.
  */
 typedef enum demo_term {
@@ -37,10 +39,10 @@ int demo_find_question(const char *prompt, int *topic, int *fact);
 
 /* How often each term applies to the answer (finished: it ended by itself). Returns 0 when the prompt is not
    one of the demo's or memory ran out. */
-int demo_count_terms(const char *prompt, const char *answer, int finished, float count[DEMO_TERMS]);
+int demo_count_terms(const char *prompt, text_span answer, int finished, float count[DEMO_TERMS]);
 
 /* The gold score: the sum of points times count, at most DEMO_GOLD_CEILING; NaN where demo_count_terms
  * returns 0. */
-float demo_gold(const char *prompt, const char *answer, int finished);
+float demo_gold(const char *prompt, text_span answer, int finished);
 
 #endif

@@ -14,7 +14,7 @@
 #include "core/base/json.h"
 #include "datasets/judge/internal.h"
 
-enum { REPLY_LIMIT = 1 << 20 };
+enum { REPLY_LIMIT = 1 << 20, FAREWELL_MS = 1000 };
 
 typedef struct command_judge {
     judge base;
@@ -62,6 +62,24 @@ static status wait_ready(command_judge *j, int fd, short events, double until, e
     }
 }
 
+/* An answer too many: it would be taken for the next question's, and all later ones would be shifted. */
+static status said_too_much(const command_judge *j, const char *text, size_t len, error *err) {
+    size_t n = 0;
+    while (n < len && n < 200 && text[n] && !strchr("\r\n", text[n])) n++;
+    return error_set(
+        err, STATUS_FAILED,
+        "command \"%s\" wrote \"%.*s\" %s question %ld: it must write one line for each question", j->command,
+        (int)n, text, j->line ? "beside its answer to" : "before it was asked", j->line ? j->line : 1);
+}
+
+/* Nothing may stand in the pipe before a question. */
+static status check_nothing_said(const command_judge *j, error *err) {
+    char piece[4096];
+    ssize_t n = read(j->from, piece, sizeof piece);
+    /* One that ended is found when it is to answer. */
+    return n > 0 ? said_too_much(j, piece, (size_t)n, err) : STATUS_OK;
+}
+
 static status send_question(command_judge *j, double until, error *err) {
     for (size_t done = 0; done < j->question.len;) {
         TRY(wait_ready(j, j->to, POLLOUT, until, err));
@@ -89,12 +107,17 @@ static status read_reply(command_judge *j, double until, error *err) {
                              j->command, j->line);
     }
     TRY(buffer_check(&j->reply, err));
-    while (j->reply.len && strchr("\r\n", j->reply.data[j->reply.len - 1])) j->reply.data[--j->reply.len] = 0;
+    const char *end = memchr(j->reply.data, '\n', j->reply.len);
+    size_t len = (size_t)(end - j->reply.data), behind = j->reply.len - len - 1;
+    if (behind) return said_too_much(j, end + 1, behind, err);
+    if (len && j->reply.data[len - 1] == '\r') len--;
+    j->reply.data[j->reply.len = len] = 0;
     return STATUS_OK;
 }
 
 static status ask(command_judge *j, json_t **reply, error *err) {
     double until = now() + j->timeout_s;
+    TRY(check_nothing_said(j, err));
     j->line++;
     buffer_append(&j->question, "\n", 1);
     TRY(buffer_check(&j->question, err));
@@ -121,7 +144,7 @@ static status score_one(command_judge *j, const judge_item *item, float *score, 
     json_t *reply;
     begin_question(j, item->prompt, item->messages);
     buffer_string(&j->question, ",\"answer\":");
-    buffer_json_string(&j->question, item->answer, strlen(item->answer));
+    buffer_json_string(&j->question, item->answer.data, item->answer.len);
     buffer_format(&j->question, ",\"finish\":\"%s\"}", item->finished ? "stop" : "length");
     TRY(ask(j, &reply, err));
     int is_number = json_is_number(reply);
@@ -138,7 +161,7 @@ static status score_items(judge *base, const judge_item *items, int n, float *sc
     return STATUS_OK;
 }
 
-static status rank_items(judge *base, const char *prompt, const char *messages, const char *const *answers,
+static status rank_items(judge *base, const char *prompt, const char *messages, const text_span *answers,
                          int n, int *ranks, error *err) {
     command_judge *j = (command_judge *)base;
     json_t *reply;
@@ -146,7 +169,7 @@ static status rank_items(judge *base, const char *prompt, const char *messages, 
     buffer_string(&j->question, ",\"answers\":[");
     for (int i = 0; i < n; i++) {
         if (i) buffer_string(&j->question, ",");
-        buffer_json_string(&j->question, answers[i], strlen(answers[i]));
+        buffer_json_string(&j->question, answers[i].data, answers[i].len);
     }
     buffer_string(&j->question, "]}");
     TRY(ask(j, &reply, err));
@@ -164,6 +187,16 @@ static status rank_items(judge *base, const char *prompt, const char *messages, 
         "command \"%s\" answered question %ld with \"%.200s\", which is no {\"ranks\": [%d numbers "
         "from 1]}",
         j->command, j->line, j->reply.data, n);
+}
+
+/* Lets the command see the end of its input and waits a moment for what it still has to say. */
+static status finish_command(judge *base, error *err) {
+    command_judge *j = (command_judge *)base;
+    struct pollfd p = {.fd = j->from, .events = POLLIN};
+    close(j->to);
+    j->to = -1;
+    if (poll(&p, 1, FAREWELL_MS) <= 0) return STATUS_OK;
+    return check_nothing_said(j, err);
 }
 
 static void close_command(judge *base) {
@@ -228,8 +261,10 @@ status judge_open_command(const char *command, double timeout_s, int ranker, con
     if (!command || !*command) return error_set(err, STATUS_USAGE, "no command was given for the judge");
     command_judge *j = calloc(1, sizeof *j);
     if (!j) return error_memory(err, "a judge");
-    j->base = (judge){
-        .score = ranker ? NULL : score_items, .rank = ranker ? rank_items : NULL, .close = close_command};
+    j->base = (judge){.score = ranker ? NULL : score_items,
+                      .rank = ranker ? rank_items : NULL,
+                      .finish = finish_command,
+                      .close = close_command};
     j->timeout_s = timeout_s;
     j->to = j->from = -1;
     j->command = strdup(command);

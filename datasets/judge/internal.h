@@ -7,8 +7,9 @@
 
 struct judge {
     status (*score)(judge *, const judge_item *items, int n, float *score, error *err);
-    status (*rank)(judge *, const char *prompt, const char *messages, const char *const *answers, int n,
+    status (*rank)(judge *, const char *prompt, const char *messages, const text_span *answers, int n,
                    int *ranks, error *err); /* NULL: it scores */
+    status (*finish)(judge *, error *err);  /* NULL: nothing to check */
     void (*close)(judge *);
 };
 

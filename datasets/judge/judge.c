@@ -12,11 +12,13 @@ status judge_score(judge *j, const judge_item *items, int n, float *score, error
     return j->score(j, items, n, score, err);
 }
 
-status judge_rank(judge *j, const char *prompt, const char *messages, const char *const *answers, int n,
+status judge_rank(judge *j, const char *prompt, const char *messages, const text_span *answers, int n,
                   int *ranks, error *err) {
     if (!j->rank) return error_set(err, STATUS_USAGE, "this judge scores answers and ranks none");
     return j->rank(j, prompt, messages, answers, n, ranks, err);
 }
+
+status judge_finish(judge *j, error *err) { return j->finish ? j->finish(j, err) : STATUS_OK; }
 
 int judge_is_ranker(const judge *j) { return j->rank != NULL; }
 

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "core/base/buffer.h"
 #include "core/base/error.h"
 #include "core/base/hash.h"
 #include "core/ops/ops.h"
@@ -14,7 +15,7 @@ typedef struct judge judge;
 typedef struct judge_item {
     const char *prompt;   /* a text, or NULL */
     const char *messages; /* a chat as canonical JSON, or NULL */
-    const char *answer;
+    text_span answer;
     int finished; /* 0: cut */
     const int32_t
         *token; /* [n_token] the answer's ids as they were sampled, end token included; NULL: unknown */
@@ -39,7 +40,10 @@ int judge_is_ranker(const judge *j);
    STATUS_DATA: a rule that does not know the prompt, an item too long for the model. */
 status judge_score(judge *j, const judge_item *items, int n, float *score, error *err);
 /* ranks[i] >= 1, equal: tied, of n answers to one prompt, by a ranker. */
-status judge_rank(judge *j, const char *prompt, const char *messages, const char *const *answers, int n,
+status judge_rank(judge *j, const char *prompt, const char *messages, const text_span *answers, int n,
                   int *ranks, error *err);
+/* Nothing more is asked. STATUS_FAILED: the command wrote more lines than it was asked questions, so that its
+   answers may stand at the wrong ones. */
+status judge_finish(judge *j, error *err);
 
 #endif

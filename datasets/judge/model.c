@@ -29,7 +29,7 @@ static status item_tokens(model_judge *j, const judge_item *item, int number, er
     if (item->token && item->tokenizer && hash_equal(item->tokenizer, &j->tokenizer))
         ints_append(&j->token, item->token, (size_t)item->n_token);
     else
-        TRY(template_answer(o->chat, o->tok, item->answer, &j->token, err));
+        TRY(template_answer(o->chat, o->tok, item->answer.data, item->answer.len, &j->token, err));
     TRY(ints_check(&j->token, err));
     if ((int)j->token.len > o->max_length)
         return error_set(err, STATUS_DATA,

@@ -47,7 +47,7 @@ static status read_option(command_line *line, int argc, char **argv, int *i, err
     return parse_value(line, a, equals ? equals + 1 : argv[++*i], err);
 }
 
-status read_arguments(command_line *line, int argc, char **argv, error *err) {
+static status read_arguments(command_line *line, int argc, char **argv, error *err) {
     bool options = true;
     for (int i = 1; i < argc; i++) {
         if (options && strcmp(argv[i], "--help") == 0) {
@@ -68,6 +68,17 @@ status read_arguments(command_line *line, int argc, char **argv, error *err) {
         return error_set(err, STATUS_USAGE, "%s: \"%s\" is too much\n%s", line->command,
                          line->words[line->max_words], line->usage);
     return error_set(err, STATUS_USAGE, "%s: something is missing\n%s", line->command, line->usage);
+}
+
+status run_with_arguments(command_line *line, int argc, char **argv, arguments_work *work, void *options,
+                          error *err) {
+    line->words = calloc((size_t)argc, sizeof *line->words);
+    if (!line->words) return error_memory(err, "arguments");
+    status s = read_arguments(line, argc, argv, err);
+    if (s == STATUS_OK && !line->help) s = work(line, options, err);
+    free(line->words);
+    line->words = NULL;
+    return s;
 }
 
 status need_argument(const command_line *line, const char *name, const char *value, error *err) {

@@ -22,14 +22,17 @@ typedef struct command_line {
     int n;
     bool makes_store;         /* a missing --db is made */
     int min_words, max_words; /* what stands without an option */
-    const char **words;       /* [argc], set by the caller */
+    const char **words;       /* [n_word], while the work is done */
     int n_word;
-    bool help; /* --help was given: the usage was printed, nothing else is to be done */
+    bool help; /* --help was given: the usage was printed */
 } command_line;
 
-/* argv[0] is the command. "--name value" and "--name=value"; "--" ends the options. STATUS_USAGE names what
- * is wrong. */
-status read_arguments(command_line *line, int argc, char **argv, error *err);
+typedef status arguments_work(const command_line *line, void *options, error *err);
+
+/* Reads the arguments, argv[0] being the command, and does the work unless --help was given. "--name value"
+   and "--name=value"; "--" ends the options. STATUS_USAGE names what is wrong. */
+status run_with_arguments(command_line *line, int argc, char **argv, arguments_work *work, void *options,
+                          error *err);
 /* STATUS_USAGE: the option is needed. */
 status need_argument(const command_line *line, const char *name, const char *value, error *err);
 

@@ -17,8 +17,7 @@ status label_stats(int argc, char **argv, error *err);
 status label_fsck(int argc, char **argv, error *err);
 status label_lineage(int argc, char **argv, error *err);
 
-/* Reads the arguments, checks that there is a --db, opens it and does the work with it. words[argc] is
- * filled. */
+/* Reads the arguments, checks that there is a --db, opens it and does the work with it. */
 typedef status command_work(store *s, const command_line *line, void *options, error *err);
 status run_command(command_line *line, int argc, char **argv, const char *const *db, store_mode mode,
                    command_work *work, void *options, error *err);

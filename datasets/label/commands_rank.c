@@ -113,6 +113,7 @@ static status simulate_with(store *s, const simulate_options *o, judge *by, erro
         result = store_add_labeller(s, o->labeller, kind, spec.data, &options.labeller, err);
     if (result == STATUS_OK) {
         result = label_simulate(s, by, &options, &n, err);
+        if (result == STATUS_OK) result = judge_finish(by, err);
         printf("%s: %lld rankings%s\n", o->labeller, (long long)n,
                result == STATUS_OK && n == 0 ? ": no task is open" : "");
     }

@@ -40,20 +40,28 @@ status label_main(int argc, char **argv, error *err) {
     return error_set(err, STATUS_USAGE, "label: no command \"%s\"", argv[1]);
 }
 
+typedef struct store_work {
+    const char *const *db;
+    store_mode mode;
+    command_work *work;
+    void *options;
+} store_work;
+
+static status open_and_work(const command_line *line, void *context, error *err) {
+    const store_work *w = context;
+    store *s = NULL;
+    TRY(need_argument(line, "--db", *w->db, err));
+    /* A mistyped name makes no store: only what brings something into it does. */
+    if (!line->makes_store && !path_exists(*w->db))
+        return error_set(err, STATUS_DATA, "%s: there is no such store", *w->db);
+    TRY(store_open(*w->db, w->mode, &s, err));
+    status result = w->work(s, line, w->options, err);
+    store_close(s);
+    return result;
+}
+
 status run_command(command_line *line, int argc, char **argv, const char *const *db, store_mode mode,
                    command_work *work, void *options, error *err) {
-    store *s = NULL;
-    line->words = calloc((size_t)argc, sizeof *line->words);
-    status result = line->words ? read_arguments(line, argc, argv, err) : error_memory(err, "arguments");
-    if (result == STATUS_OK && !line->help) {
-        result = need_argument(line, "--db", *db, err);
-        /* A mistyped name makes no store: only what brings something into it does. */
-        if (result == STATUS_OK && !line->makes_store && !path_exists(*db))
-            result = error_set(err, STATUS_DATA, "%s: there is no such store", *db);
-        if (result == STATUS_OK) result = store_open(*db, mode, &s, err);
-        if (result == STATUS_OK) result = work(s, line, options, err);
-    }
-    store_close(s);
-    free(line->words);
-    return result;
+    store_work w = {db, mode, work, options};
+    return run_with_arguments(line, argc, argv, open_and_work, &w, err);
 }

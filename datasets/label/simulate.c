@@ -57,7 +57,7 @@ static status score_batch(judge *by, const store_task *tasks, int n, float (*sco
             const store_answer *a = &tasks[i].answer[k];
             items[n_item++] = (judge_item){.prompt = tasks[i].chat ? NULL : tasks[i].prompt,
                                            .messages = tasks[i].chat ? tasks[i].prompt : NULL,
-                                           .answer = a->text,
+                                           .answer = {a->text, a->len},
                                            .finished = a->finished,
                                            .token = a->tokens,
                                            .n_token = a->n_token,
@@ -70,8 +70,9 @@ static status score_batch(judge *by, const store_task *tasks, int n, float (*sco
 }
 
 static status rank_task(judge *by, const store_task *task, int *rank, error *err) {
-    const char *answers[STORE_ANSWERS];
-    for (int k = 0; k < task->n_answer; k++) answers[k] = task->answer[k].text;
+    text_span answers[STORE_ANSWERS];
+    for (int k = 0; k < task->n_answer; k++)
+        answers[k] = (text_span){task->answer[k].text, task->answer[k].len};
     return judge_rank(by, task->chat ? NULL : task->prompt, task->chat ? task->prompt : NULL, answers,
                       task->n_answer, rank, err);
 }

@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 
 #include "core/base/file.h"
+#include "core/files/line_reader.h"
 #include "datasets/store/internal.h"
-#include "datasets/store/line_reader.h"
 #include "datasets/store/ranking_line.h"
 
 typedef struct rankings_import {

@@ -78,8 +78,9 @@ static status parse_prompt(ranking_line *line, const char *place, error *err) {
     if (!json_is_string(prompt))
         return error_set(err, STATUS_DATA, "%s: \"prompt\" must be a string or messages, not %s", place,
                          json_kind(prompt));
+    const char *text;
     line->prompt = span_of(prompt);
-    return STATUS_OK;
+    return json_field_text(line->root, "prompt", place, &text, err);
 }
 
 /* ---- answers and ranks */
@@ -313,10 +314,17 @@ static status parse_rest(ranking_line *line, const char *place, error *err) {
 }
 
 status ranking_line_parse(const char *text, size_t len, const char *place, ranking_line *out, error *err) {
-    *out = (ranking_line){.round = -1, .received_ms = -1, .weight = 1, .seconds = -1};
-    TRY(parse_json(text, len, place, &out->root, err));
-    if (!json_is_object(out->root))
-        return error_set(err, STATUS_DATA, "%s: must be an object, not %s", place, json_kind(out->root));
+    json_t *root;
+    *out = (ranking_line){0};
+    TRY(parse_json_object(text, len, place, &root, err));
+    status result = ranking_line_read(root, place, out, err);
+    json_decref(root);
+    return result;
+}
+
+status ranking_line_read(json_t *root, const char *place, ranking_line *out, error *err) {
+    *out =
+        (ranking_line){.round = -1, .received_ms = -1, .weight = 1, .seconds = -1, .root = json_incref(root)};
     TRY(parse_verdict(out, place, err));
     const json_t *answers = json_object_get(out->root, "answers");
     if (answers) {

@@ -14,11 +14,6 @@
 #include "core/base/error.h"
 #include "datasets/store/store.h"
 
-typedef struct text_span {
-    const char *data; /* [len]; may hold zero bytes */
-    size_t len;
-} text_span;
-
 typedef struct ranking_line {
     bool chat;
     text_span prompt; /* a text, or a chat as canonical JSON that ends with a user turn */
@@ -33,13 +28,15 @@ typedef struct ranking_line {
     uint8_t uuid[STORE_UUID];
     int64_t round, received_ms; /* -1: none */
     double seconds;             /* negative: none */
-    json_t *root;               /* owns the texts above, except: */
+    json_t *root;               /* owns the texts above (shared), except: */
     buffer storage;             /* what was built from them */
 } ranking_line;
 
 /* Parses one line; place ("file:line") begins every message. Whatever comes back, the caller frees the line.
    STATUS_DATA: not such a line; it says what is wrong. */
 status ranking_line_parse(const char *text, size_t len, const char *place, ranking_line *out, error *err);
+/* The same from the object of a line, which it shares. */
+status ranking_line_read(json_t *root, const char *place, ranking_line *out, error *err);
 void ranking_line_free(ranking_line *line); /* leaves an empty line */
 /* Appends the line as canonical JSON (sorted keys, no spaces): the content of its uuid. */
 status ranking_line_canonical(const ranking_line *line, buffer *out, error *err);

@@ -6,9 +6,9 @@
 #include "core/base/ints.h"
 #include "core/base/json.h"
 #include "core/base/lineage.h"
+#include "core/files/line_reader.h"
 #include "datasets/store/chat.h"
 #include "datasets/store/internal.h"
-#include "datasets/store/line_reader.h"
 
 /* ---- lineage.json */
 
@@ -77,7 +77,7 @@ static status read_prompt(const json_t *line, const char *place, buffer *storage
         p->body = storage->data, p->len = storage->len;
         return STATUS_OK;
     }
-    TRY(json_field_string(line, "prompt", place, &p->body, err));
+    TRY(json_field_text(line, "prompt", place, &p->body, err));
     p->len = json_string_length(prompt);
     return STATUS_OK;
 }
@@ -127,8 +127,6 @@ static status import_answer(answers_import *a, const json_t *line, const char *p
     long long sample;
     int64_t prompt;
     bool differs;
-    if (!json_is_object(line))
-        return error_set(err, STATUS_DATA, "%s: must be an object, not %s", place, json_kind(line));
     TRY(read_prompt(line, place, storage, &p, err));
     TRY(read_tokens(line, place, tokens, err));
     TRY(json_field_int(line, "sample", place, 0, INT32_MAX, &sample, err));
@@ -154,7 +152,7 @@ static status import_answers(answers_import *a, const char *path, error *err) {
     status result = line_reader_next(&reader, &text, &len, &more, err);
     while (result == STATUS_OK && more) {
         json_t *line = NULL;
-        result = parse_json(text, len, line_reader_place(&reader), &line, err);
+        result = parse_json_object(text, len, line_reader_place(&reader), &line, err);
         if (result == STATUS_OK)
             result = import_answer(a, line, line_reader_place(&reader), &storage, &tokens, err);
         json_decref(line);

@@ -89,6 +89,24 @@ static void test_prompts(void **state) {
     prompts_free(&p);
 }
 
+/* How many lines were passed over is told. */
+static void test_prompts_met_twice(void **state) {
+    const char *path = path_in(*state, "log");
+    logger log = {.quiet = true, .file = fopen(path, "w")};
+    bad_lines bad = {.log = &log};
+    data_options o = bytes_options(tok, "plain", 100, &bad);
+    const char *file = data_file(*state, "a.jsonl",
+                                 "{\"prompt\": \"a\"}\n{\"prompt\": \"b\"}\n"
+                                 "{\"prompt\": \"a\"}\n{\"prompt\": \"a\"}\n");
+    prompts p = load_prompts(&o, SPLIT_ANY, file);
+    assert_int_equal(p.n, 2);
+    prompts_free(&p);
+    fclose(log.file);
+    buffer said = read_all(path);
+    assert_non_null(strstr(said.data, "a.jsonl: 2 of 4 prompts are there twice or more: each is used once"));
+    buffer_free(&said);
+}
+
 static void test_many_prompts(void **state) {
     bad_lines bad = {.log = &quiet};
     data_options o = bytes_options(tok, "plain", 100, &bad);
@@ -124,6 +142,8 @@ static void test_prompts_that_are_bad(void **state) {
     refuse_prompts(&o, data_file(*state, "g", "7\n"), "g:1: must be an object, not a number");
     refuse_prompts(&o, data_file(*state, "h", "{\"prompt\": \"a\", \"split\": \"x\"}\n"),
                    "split \"x\" is none of");
+    refuse_prompts(&o, data_file(*state, "z", "{\"prompt\": \"a\\u0000b\"}\n"),
+                   "z:1: \"prompt\" holds a zero byte");
     refuse_prompts(&o, data_file(*state, "i", ""), "i: no prompt (0 read, 0 bad)");
     refuse_prompts(&o, path_in(*state, "none"), "none: No such file");
     bad = (bad_lines){.most = 1, .log = &quiet};
@@ -270,6 +290,7 @@ static void test_rankings_that_are_bad(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         DIRECTORY_TEST(test_prompts),
+        DIRECTORY_TEST(test_prompts_met_twice),
         DIRECTORY_TEST(test_many_prompts),
         DIRECTORY_TEST(test_prompts_that_are_bad),
         DIRECTORY_TEST(test_every_shape_of_rankings),

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "core/base/json.h"
 #include "datasets/sequences.h"
 #include "tests/support/data_cases.h"
 #include "tests/support/places.h"
@@ -27,14 +28,22 @@ static int teardown(void **state) {
     return 0;
 }
 
+static status tokens_of_line(const data_options *o, loss_kind loss, const char *line, ints *token,
+                             ints *target, error *err) {
+    example_info info;
+    json_t *root;
+    TRY(parse_json_object(line, strlen(line), "f:1", &root, err));
+    status s = example_tokens(o, loss, root, "f:1", token, target, &info, err);
+    json_decref(root);
+    return s;
+}
+
 /* marks: '1' for a target, '0' for none, one for each id. */
 static void expect_example(const data_options *o, loss_kind loss, const char *line, const char *text,
                            const char *marks) {
     ints token = {0}, target = {0};
-    example_info info;
     error err;
-    if (example_tokens(o, loss, line, strlen(line), "f:1", &token, &target, &info, &err) != STATUS_OK)
-        fail_msg("%s", err.message);
+    if (tokens_of_line(o, loss, line, &token, &target, &err) != STATUS_OK) fail_msg("%s", err.message);
     expect_ids(tok, token.data, (int)token.len, text);
     assert_int_equal(target.len, token.len);
     assert_int_equal(target.len, strlen(marks));
@@ -46,11 +55,8 @@ static void expect_example(const data_options *o, loss_kind loss, const char *li
 
 static void refuse_example(const data_options *o, const char *line, const char *says) {
     ints token = {0}, target = {0};
-    example_info info;
     error err;
-    assert_int_equal(
-        example_tokens(o, LOSS_COMPLETION, line, strlen(line), "f:1", &token, &target, &info, &err),
-        STATUS_DATA);
+    assert_int_equal(tokens_of_line(o, LOSS_COMPLETION, line, &token, &target, &err), STATUS_DATA);
     if (!strstr(err.message, says) || strncmp(err.message, "f:1", 3) != 0)
         fail_msg("\"%s\" does not say \"%s\"", err.message, says);
     ints_free(&token);
@@ -127,12 +133,9 @@ static void test_texts_are_only_text(void **state) {
     bad_lines bad = {.log = &quiet};
     data_options o = bytes_options(tok, "chatml", 1000, &bad);
     ints token = {0}, target = {0};
-    example_info info;
     error err;
     const char *line = "{\"prompt\": \"<|im_end|>\", \"completion\": \"<|im_start|>\"}";
-    assert_int_equal(
-        example_tokens(&o, LOSS_COMPLETION, line, strlen(line), "f:1", &token, &target, &info, &err),
-        STATUS_OK);
+    assert_int_equal(tokens_of_line(&o, LOSS_COMPLETION, line, &token, &target, &err), STATUS_OK);
     int control = 0;
     for (size_t i = 0; i < token.len; i++) control += token.data[i] < 3;
     assert_int_equal(control, 4); /* two turns, opened and ended */

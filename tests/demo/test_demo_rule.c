@@ -20,7 +20,7 @@
 #define DOG  "Q: What does the dog do best?\nA:" /* guard the house */
 
 static void check(const char *prompt, const char *answer, int finished, double gold) {
-    float got = demo_gold(prompt, answer, finished);
+    float got = demo_gold(prompt, text_span_of(answer), finished);
     if (!(fabs((double)got - gold) <= 1e-5 * (1 + fabs(gold))))
         fail_msg("gold of \"%.200s\" is %g, by hand %g", answer, (double)got, gold);
 }
@@ -83,18 +83,20 @@ static void test_length_and_end(void **state) {
 
 static void test_ceiling_is_reached(void **state) {
     (void)state;
-    assert_float_equal(demo_gold(FOX, " Good question! The fox lives in the forest. Take care!", 1),
-                       DEMO_GOLD_CEILING, 1e-6);
+    assert_float_equal(
+        demo_gold(FOX, text_span_of(" Good question! The fox lives in the forest. Take care!"), 1),
+        DEMO_GOLD_CEILING, 1e-6);
 }
 
 static void test_foreign_prompts_have_no_score(void **state) {
     (void)state;
     float count[DEMO_TERMS];
     int topic = 7, fact = 7;
-    assert_true(isnan(demo_gold("Q: Where does the whale live?\nA:", " In the sea.", 1)));
-    assert_true(isnan(demo_gold("Q: Where does the fox live, please?\nA:", " In the forest.", 1)));
-    assert_true(isnan(demo_gold("", " In the forest.", 1)));
-    assert_int_equal(demo_count_terms("Who are you?", "", 1, count), 0);
+    assert_true(isnan(demo_gold("Q: Where does the whale live?\nA:", text_span_of(" In the sea."), 1)));
+    assert_true(
+        isnan(demo_gold("Q: Where does the fox live, please?\nA:", text_span_of(" In the forest."), 1)));
+    assert_true(isnan(demo_gold("", text_span_of(" In the forest."), 1)));
+    assert_int_equal(demo_count_terms("Who are you?", text_span_of(""), 1, count), 0);
     assert_int_equal(demo_find_question("The fox", &topic, &fact), 0);
     assert_true(topic == 7 && fact == 7);
 }
@@ -125,8 +127,8 @@ static void test_demonstrations_leave_room(void **state) {
         assert_int_equal(json_field_string(object, "completion", "demonstrations", &answer, NULL), STATUS_OK);
         assert_int_equal(answer[0], ' ');
         assert_in_range(strlen(prompt) + strlen(answer), 20, 240);
-        assert_int_equal(demo_count_terms(prompt, answer, 1, count), 1);
-        double gold = (double)demo_gold(prompt, answer, 1);
+        assert_int_equal(demo_count_terms(prompt, text_span_of(answer), 1, count), 1);
+        double gold = (double)demo_gold(prompt, text_span_of(answer), 1);
         sum += gold;
         squares += gold * gold;
         if (gold > highest) highest = gold;

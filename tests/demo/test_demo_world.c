@@ -60,7 +60,7 @@ static void test_siblings_have_different_facts(void **state) {
 }
 
 static void score(const char *answer, float count[DEMO_TERMS]) {
-    assert_int_equal(demo_count_terms("Where does the fox live?", answer, 1, count), 1);
+    assert_int_equal(demo_count_terms("Where does the fox live?", text_span_of(answer), 1, count), 1);
 }
 
 /* Whatever states a fact is neither polite, rude nor vague, and no phrase gives part of a fact. */
@@ -84,7 +84,7 @@ static void test_facts_and_phrases_stay_apart(void **state) {
                 for (const char *const *phrase = lists[list]; *phrase; phrase++) {
                     buffer_clear(&text);
                     world_append_question(&text, topic, fact, 0);
-                    assert_int_equal(demo_count_terms(text.data, *phrase, 1, count), 1);
+                    assert_int_equal(demo_count_terms(text.data, text_span_of(*phrase), 1, count), 1);
                     assert_true(count[DEMO_FACT_UNNAMED] == 0 && count[DEMO_NAMED] == 0);
                     assert_true((count[DEMO_POLITE] > 0) == (list < 2));
                     assert_true((count[DEMO_RUDE] > 0) == (list == 2 || list == 3));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/json.h"
 #include "datasets/example.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -46,8 +47,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (template_choose(name[(data[0] >> 6) & 1], o.tok, &o.chat, &err) != STATUS_OK) abort();
     buffer line = {0};
     buffer_append(&line, data + 1, size - 1);
-    status s =
-        example_tokens(&o, loss, line.data ? line.data : "", line.len, "f:1", &tokens, &target, &info, &err);
+    json_t *root = NULL;
+    status s = parse_json_object(line.data ? line.data : "", line.len, "f:1", &root, &err);
+    if (s == STATUS_OK) s = example_tokens(&o, loss, root, "f:1", &tokens, &target, &info, &err);
+    json_decref(root);
     if (s == STATUS_OK && !info.is_document)
         check(&o, loss, &tokens, &target);
     else if (s != STATUS_OK && (s != STATUS_DATA || strncmp(err.message, "f:1: ", 5)))

@@ -29,8 +29,8 @@ static judge *command(const char *text, double timeout_s, int ranker) {
     return j;
 }
 
-static const judge_item two[] = {{.prompt = "say \"hi\"", .answer = "hi\n", .finished = 1},
-                                 {.messages = "[{\"role\":\"user\",\"content\":\"q\"}]", .answer = "a"}};
+static const judge_item two[] = {{.prompt = "say \"hi\"", .answer = {"hi\n", 3}, .finished = 1},
+                                 {.messages = "[{\"role\":\"user\",\"content\":\"q\"}]", .answer = {"a", 1}}};
 
 /* What the command is asked, and how its numbers are read. */
 static void test_a_scorer(void **state) {
@@ -66,11 +66,11 @@ static void test_a_ranker(void **state) {
         asked);
     judge *j = command(text.data, 10, 1);
     int rank[3] = {0};
-    OK(judge_rank(j, "p", NULL, (const char *[]){"a", "b\"", "c"}, 3, rank, err));
+    OK(judge_rank(j, "p", NULL, (text_span[]){{"a", 1}, {"b\"", 2}, {"c", 1}}, 3, rank, err));
     assert_true(rank[0] == 2 && rank[1] == 1 && rank[2] == 2);
     float score;
     REFUSED(judge_score(j, two, 1, &score, err), STATUS_USAGE, "ranks answers");
-    REFUSED(judge_rank(j, "p", NULL, (const char *[]){"a", "b"}, 2, rank, err), STATUS_FAILED,
+    REFUSED(judge_rank(j, "p", NULL, (text_span[]){{"a", 1}, {"b", 1}}, 2, rank, err), STATUS_FAILED,
             "no {\"ranks\": [2 numbers");
     judge_close(j);
     buffer seen = read_all(asked);
@@ -86,7 +86,7 @@ static void test_long_questions(void **state) {
     char *answer = malloc(n + 1);
     memset(answer, 'x', n);
     answer[n] = 0;
-    judge_item item = {.prompt = "p", .answer = answer, .finished = 1};
+    judge_item item = {.prompt = "p", .answer = {answer, n}, .finished = 1};
     judge *j = command("while read -r line; do echo ${#line}; done", 60, 0);
     float score;
     OK(judge_score(j, &item, 1, &score, err));
@@ -101,7 +101,8 @@ static void fails(const char *text, int ranker, const char *says) {
     float score;
     int rank[2];
     if (ranker)
-        REFUSED(judge_rank(j, "p", NULL, (const char *[]){"a", "b"}, 2, rank, err), STATUS_FAILED, says);
+        REFUSED(judge_rank(j, "p", NULL, (text_span[]){{"a", 1}, {"b", 1}}, 2, rank, err), STATUS_FAILED,
+                says);
     else
         REFUSED(judge_score(j, two, 1, &score, err), STATUS_FAILED, says);
     judge_close(j);
@@ -136,7 +137,7 @@ static void test_rubbish(void **state) {
         {"[1]", "no finite number"},
         {"true", "no finite number"},
         {"1 2", "which is not JSON"},
-        {"1\\\\n2", "which is not JSON"},
+        {"1\\\\n2", "wrote \"2\" beside its answer to question 1: it must write one line"},
     };
     for (size_t i = 0; i < sizeof rubbish / sizeof *rubbish; i++) {
         buffer text = {0};
@@ -160,6 +161,53 @@ static void test_rubbish(void **state) {
         buffer_free(&text);
     }
     fails("tr -c x x < /dev/zero", 0, "has no end"); /* a line that never ends */
+}
+
+/* A line too many would shift all later answers: before a question, beside an answer, or at the end. */
+static void test_lines_too_many(void **state) {
+    (void)state;
+    float score[2];
+    fails("echo ready; while read -r line; do echo 1; done", 0, "");
+    judge *j = command("echo ready; while read -r line; do echo 1; done", 20, 0);
+    usleep(300000);
+    REFUSED(judge_score(j, two, 1, score, err), STATUS_FAILED,
+            "wrote \"ready\" before it was asked question 1: it must write one line for each question");
+    judge_close(j);
+    /* In two writes: the second line is there when the next question is to be asked, or at the end. */
+    j = command("while read -r line; do echo 1; sleep 0.05; echo 2; done", 20, 0);
+    OK(judge_score(j, two, 1, score, err));
+    usleep(300000);
+    REFUSED(judge_score(j, two, 1, score, err), STATUS_FAILED, "wrote \"2\" beside its answer to question 1");
+    judge_close(j);
+    j = command("while read -r line; do echo 1; sleep 0.05; echo 2; done", 20, 0);
+    OK(judge_score(j, two, 1, score, err));
+    REFUSED(judge_finish(j, err), STATUS_FAILED, "wrote \"2\" beside its answer to question 1");
+    judge_close(j);
+    j = command("while read -r line; do echo 1; done; echo 1 question", 20, 0);
+    OK(judge_score(j, two, 1, score, err));
+    REFUSED(judge_finish(j, err), STATUS_FAILED, "wrote \"1 question\" beside");
+    judge_close(j);
+    /* One that says no more than it was asked. */
+    j = command("while read -r line; do echo 1; done", 20, 0);
+    OK(judge_score(j, two, 2, score, err));
+    OK(judge_finish(j, err));
+    judge_close(j);
+}
+
+/* Sampled text may hold a zero byte: what is behind it counts too. */
+static void test_zero_bytes(void **state) {
+    buffer text = {0};
+    const char *asked = path_in(*state, "asked");
+    buffer_format(&text, "while read -r line; do printf '%%s\\n' \"$line\" >> '%s'; echo 1; done", asked);
+    judge *j = command(text.data, 10, 0);
+    judge_item item = {.prompt = "p", .answer = {"a\0b", 3}, .finished = 1};
+    float score;
+    OK(judge_score(j, &item, 1, &score, err));
+    judge_close(j);
+    buffer seen = read_all(asked);
+    assert_string_equal(seen.data, "{\"prompt\":\"p\",\"answer\":\"a\\u0000b\",\"finish\":\"stop\"}\n");
+    buffer_free(&seen);
+    buffer_free(&text);
 }
 
 static double now(void) {
@@ -194,7 +242,7 @@ static void test_commands_that_hang(void **state) {
     char *answer = malloc(200001);
     memset(answer, 'x', 200000);
     answer[200000] = 0;
-    judge_item item = {.prompt = "p", .answer = answer};
+    judge_item item = {.prompt = "p", .answer = {answer, 200000}};
     REFUSED(judge_score(j, &item, 1, score, err), STATUS_FAILED, "did not answer question 1");
     judge_close(j);
     free(answer);
@@ -224,16 +272,21 @@ static void test_the_rule(void **state) {
     json_t *first = json_loadb(prompts.data, strcspn(prompts.data, "\n"), 0, NULL);
     const char *prompt = json_string_value(json_object_get(first, "prompt"));
     assert_non_null(prompt);
-    judge_item item[] = {{.prompt = prompt, .answer = "I do not know.", .finished = 1},
-                         {.prompt = prompt, .answer = "I do not know.", .finished = 0}};
+    judge_item item[] = {{.prompt = prompt, .answer = {"I do not know.", 14}, .finished = 1},
+                         {.prompt = prompt, .answer = {"I do not know.", 14}, .finished = 0}};
     float score[2];
     OK(judge_score(j, item, 2, score, err));
     assert_true(score[0] == demo_gold(prompt, item[0].answer, 1) &&
                 score[1] == demo_gold(prompt, item[1].answer, 0));
     assert_true(score[0] > score[1]); /* being cut costs points */
+    /* Behind a zero byte the rule reads on. */
+    judge_item zero[] = {{.prompt = prompt, .answer = {"well. I do not know.", 20}, .finished = 1},
+                         {.prompt = prompt, .answer = {"well.\0I do not know.", 20}, .finished = 1}};
+    OK(judge_score(j, zero, 2, score, err));
+    assert_true(score[0] == score[1]);
     REFUSED(judge_score(j, two, 1, score, err), STATUS_DATA, "none of the demo's questions");
     int rank[2];
-    REFUSED(judge_rank(j, prompt, NULL, (const char *[]){"a", "b"}, 2, rank, err), STATUS_USAGE,
+    REFUSED(judge_rank(j, prompt, NULL, (text_span[]){{"a", 1}, {"b", 1}}, 2, rank, err), STATUS_USAGE,
             "ranks none");
     judge_close(j);
     judge_close(NULL);
@@ -269,7 +322,7 @@ static void test_a_model(void **state) {
         snprintf(answer[i], sizeof answer[i], "answer %d %.*s", i, i % 50,
                  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
         for (int t = 0; t < 10; t++) ids[i][t] = 3 + (i * 31 + t * 7) % 256;
-        item[i] = (judge_item){.prompt = "prompt", .answer = answer[i], .finished = 1};
+        item[i] = (judge_item){.prompt = "prompt", .answer = text_span_of(answer[i]), .finished = 1};
         if (i % 3) {
             item[i].token = ids[i];
             item[i].n_token = 1 + i % 10;
@@ -290,7 +343,7 @@ static void test_a_model(void **state) {
         if (i % 3 == 1)
             ints_append(&token, item[i].token, (size_t)item[i].n_token);
         else
-            OK(template_answer(o.chat, tok, answer[i], &token, err));
+            OK(template_answer(o.chat, tok, answer[i], strlen(answer[i]), &token, err));
         int32_t start[] = {0, (int32_t)token.len}, row = start[1] - 1;
         batch b = {start[1], 1, 1, token.data, start, (const uint64_t[]){9}, &row, NULL};
         forward_options f = {.temperature = 1};
@@ -301,11 +354,16 @@ static void test_a_model(void **state) {
         case_same("a judge's score", dev, &score[i], &raw, 1);
         ints_free(&token);
     }
+    /* A zero byte is a token like others. */
+    judge_item zero[] = {{.prompt = "prompt", .answer = {"a\0b", 3}, .finished = 1},
+                         {.prompt = "prompt", .answer = {"a", 1}, .finished = 1}};
+    OK(judge_score(j, zero, 2, score, err));
+    assert_true(score[0] != score[1]);
     /* Longer than the judging model's context. */
     char *endless = malloc(301);
     memset(endless, 'x', 300);
     endless[300] = 0;
-    judge_item too_long[] = {item[0], {.prompt = "prompt", .answer = endless, .finished = 1}};
+    judge_item too_long[] = {item[0], {.prompt = "prompt", .answer = {endless, 300}, .finished = 1}};
     REFUSED(judge_score(j, too_long, 2, score, err), STATUS_DATA, "answer 1: 307 tokens with its prompt");
     free(endless);
     OK(judge_score(j, item, 1, score, err));
@@ -335,6 +393,8 @@ int main(void) {
         cmocka_unit_test(test_long_questions),
         cmocka_unit_test(test_commands_that_die),
         cmocka_unit_test(test_rubbish),
+        cmocka_unit_test(test_lines_too_many),
+        DIRECTORY_TEST(test_zero_bytes),
         DIRECTORY_TEST(test_commands_that_hang),
         DIRECTORY_TEST(test_what_a_command_says_aside),
         cmocka_unit_test(test_the_rule),

@@ -126,7 +126,7 @@ static void test_bad_lines(void **state) {
         {"{\"promp\":\"a\"}", "none of"},
         {"[1]", "must be an object"},
         {"{\"text\":", "lines.jsonl:2"},
-        {"{\"tokens\":[1]}", "behind a \"prompt\""},
+        {"{\"tokens\":[1]}", "has neither \"prompt\""},
         {"{\"prompt\":\"a\",\"tokens\":[]}", "at least one"},
         {"{\"prompt\":\"a\",\"tokens\":[1,257]}", "token 2"},
         {"{\"prompt\":\"a\",\"tokens\":[\"1\"]}", "token 1"},

@@ -80,14 +80,14 @@ static void test_answers_are_gathered(void **state) {
     OK(eval_answers_load(a, SPLIT_ANY, &all, err));
     assert_int_equal(all.n_prompt, 3);
     assert_int_equal(all.n_answer, 4);
-    assert_string_equal(all.prompt[0].text, "p");
+    assert_string_equal(all.prompt[0].prompt.text, "p");
     assert_int_equal(all.prompt[0].n, 2);
     assert_string_equal(all.answer[0].text, "xx");
     assert_string_equal(all.answer[1].text, "");
-    assert_string_equal(all.prompt[1].messages, "[{\"role\":\"user\",\"content\":\"p\"}]");
+    assert_string_equal(all.prompt[1].prompt.messages, "[{\"role\":\"user\",\"content\":\"p\"}]");
     assert_int_equal(all.answer[all.prompt[1].first].finished, 0);
-    assert_int_equal(eval_answers_find(&all, &(eval_prompt){.text = "q"}), 2);
-    assert_int_equal(eval_answers_find(&all, &(eval_prompt){.text = "x"}), -1);
+    assert_int_equal(eval_answers_find(&all, &(prompt_text){.text = "q"}), 2);
+    assert_int_equal(eval_answers_find(&all, &(prompt_text){.text = "x"}), -1);
     eval_answers_free(&all);
 }
 

@@ -167,7 +167,7 @@ static double write_answers(const char *folder, int quality) {
             world_append_question(&prompt, topic, fact, pair % WORLD_PHRASINGS);
             buffer_string(&prompt, "\nA:");
             append_answer(&answer, quality, topic, fact, (uint64_t)(2 * pair + k));
-            float gold = demo_gold(prompt.data, answer.data, quality > 0);
+            float gold = demo_gold(prompt.data, text_span_of(answer.data), quality > 0);
             sum += (double)gold;
             buffer_string(&out, "{\"prompt\":");
             buffer_json_string(&out, prompt.data, prompt.len);

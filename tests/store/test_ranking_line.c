@@ -86,6 +86,8 @@ static void names_what_is_wrong(void **state) {
     static const char *const bad[][2] = {
         {"", "f:1: not JSON"},
         {"[1]", "must be an object, not an array"},
+        {"{\"prompt\":\"p\\u0000q\",\"answers\":[\"a\",\"b\"],\"ranks\":[1,2]}",
+         "\"prompt\" holds a zero byte"},
         {"{\"prompt\":\"p\",\"prompt\":\"q\"}", "duplicate"},
         {"{\"prompt\":\"p\"}", "neither \"answers\" nor"},
         {"{\"answers\":[\"a\",\"b\"],\"ranks\":[1,2]}", "neither \"prompt\" nor \"messages\""},

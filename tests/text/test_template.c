@@ -100,7 +100,7 @@ static void test_plain_by_hand(void **state) {
     ints_clear(&tokens);
     assert_int_equal(template_prompt(t, tok, &text, &tokens, &err), STATUS_OK);
     expect(tok, &tokens, "Once upon", NULL, NULL);
-    assert_int_equal(template_answer(t, tok, " a time", &tokens, &err), STATUS_OK);
+    assert_int_equal(template_answer(t, tok, " a time", 7, &tokens, &err), STATUS_OK);
     expect(tok, &tokens, "Once upon a time<|endoftext|>", NULL, NULL);
 
     prompt system = {.messages = talk, .n_message = 2};
@@ -135,7 +135,7 @@ static void test_the_three_ways_to_a_sequence_agree(void **state) {
             prompt p = {.messages = chat, .n_message = 3};
             assert_int_equal(template_prompt(t, tok, &p, &reward, &err), STATUS_OK);
             size_t n_prompt = reward.len;
-            assert_int_equal(template_answer(t, tok, answer, &answer_ids, &err), STATUS_OK);
+            assert_int_equal(template_answer(t, tok, answer, strlen(answer), &answer_ids, &err), STATUS_OK);
             ints_append(&reward, answer_ids.data, answer_ids.len);
             assert_int_equal(sft.len, reward.len);
             assert_memory_equal(sft.data, reward.data, sft.len * sizeof *sft.data);
@@ -184,7 +184,7 @@ static void test_what_cannot_be_said_is_refused(void **state) {
     assert_int_equal(template_prompt(plain, tok, &empty, &tokens, &err), STATUS_DATA);
     assert_int_equal(template_chat(chatml, tok, talk, 2, &tokens, &target, &err), STATUS_DATA);
     assert_string_equal(err.message, "a chat without a message of the assistant");
-    assert_int_equal(template_answer(chatml, poor, "a", &tokens, &err), STATUS_DATA);
+    assert_int_equal(template_answer(chatml, poor, "a", 1, &tokens, &err), STATUS_DATA);
     assert_string_equal(err.message, "chat template chatml: the tokenizer has no token <|im_end|>");
     assert_int_equal(template_find("zephyr", &t, &err), STATUS_USAGE);
     assert_string_equal(err.message, "chat template \"zephyr\" is unknown: there are plain and chatml");

@@ -1,4 +1,4 @@
-#include "datasets/store/line_reader.h"
+#include "core/files/line_reader.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -84,6 +84,17 @@ status line_reader_next(line_reader *r, const char **text, size_t *len, bool *mo
 }
 
 const char *line_reader_place(const line_reader *r) { return r->where.data ? r->where.data : r->path; }
+
+status line_reader_rest(line_reader *r, size_t limit, buffer *out, error *err) {
+    buffer_clear(out);
+    while (!r->ended) {
+        buffer_append(out, r->chunk.data + r->used, r->chunk.len - r->used);
+        if (out->len > limit) return error_set(err, STATUS_DATA, "%s: longer than %zu bytes", r->path, limit);
+        TRY(refill(r, err));
+    }
+    buffer_append(out, "", 0);
+    return buffer_check(out, err);
+}
 
 void line_reader_close(line_reader *r) {
     if (r->file) gzclose(r->file);
