@@ -48,12 +48,23 @@ status tokenizer_make(const char *const *files, int n_file, const char *separato
     return s;
 }
 
+typedef struct tokenizer_options {
+    const char *chat_template, *separator;
+    int64_t vocab;
+} tokenizer_options;
+
+static status run_tokenizer(const command_line *line, void *options, error *err) {
+    const tokenizer_options *o = options;
+    TRY(need_argument(line, "--vocab", o->vocab ? "" : NULL, err));
+    return tokenizer_make(line->words, line->n_word - 1, o->separator, 0, (int)o->vocab, o->chat_template,
+                          line->words[line->n_word - 1], NULL, err);
+}
+
 status tokenizer_command(int argc, char **argv, error *err) {
-    const char *chat_template = "plain", *separator = NULL;
-    int64_t vocab = 0;
-    const argument arguments[] = {{"--vocab", ARGUMENT_INT, &vocab, 257, 1 << 20},
-                                  {"--template", ARGUMENT_TEXT, &chat_template, 0, 0},
-                                  {"--separator", ARGUMENT_TEXT, &separator, 0, 0}};
+    tokenizer_options o = {.chat_template = "plain"};
+    const argument arguments[] = {{"--vocab", ARGUMENT_INT, &o.vocab, 257, 1 << 20},
+                                  {"--template", ARGUMENT_TEXT, &o.chat_template, 0, 0},
+                                  {"--separator", ARGUMENT_TEXT, &o.separator, 0, 0}};
     command_line line = {
         .command = "tokenizer",
         .usage =
@@ -67,13 +78,5 @@ status tokenizer_command(int argc, char **argv, error *err) {
         .n = sizeof arguments / sizeof *arguments,
         .min_words = 2,
         .max_words = argc};
-    line.words = calloc((size_t)argc, sizeof *line.words);
-    if (!line.words) return error_memory(err, "arguments");
-    status s = read_arguments(&line, argc, argv, err);
-    if (s == STATUS_OK && !line.help) s = need_argument(&line, "--vocab", vocab ? "" : NULL, err);
-    if (s == STATUS_OK && !line.help)
-        s = tokenizer_make(line.words, line.n_word - 1, separator, 0, (int)vocab, chat_template,
-                           line.words[line.n_word - 1], NULL, err);
-    free(line.words);
-    return s;
+    return run_with_arguments(&line, argc, argv, run_tokenizer, &o, err);
 }
