@@ -305,7 +305,8 @@ static const config_key TABLE[] = {
     WORD("rounds.collect", rounds.collect, COLLECT, "simulated",
          "Who ranks: a simulated labeller, or people (exit code 75)."),
     FLOAT("rounds.sft_share", rounds.sft_share, "0", 0, 1, "",
-          "Share of a prompt's rankings (rounded) whose answers the SFT model gives from round 2 on."),
+          "Share of the sets of answers to rank that the SFT model gives from round 2 on: to each prompt as "
+          "many, what remains to prompts that are drawn."),
     WORD("rounds.start", rounds.start, ORIGIN, "sft", "What each round's policy starts from."),
     WORD("rounds.reference", rounds.reference, ORIGIN, "sft", "What each round's KL is measured to."),
     WORD("rounds.normalise_on", rounds.normalise_on, NORMALISE_ON, "demonstrations",

@@ -45,8 +45,10 @@ status answers_create(int n_prompt, int k, int max_tokens, answers *out, error *
     out->logprob = calloc(n * (size_t)max_tokens, sizeof *out->logprob);
     out->n_token = calloc(n, sizeof *out->n_token);
     out->finished = calloc(n, sizeof *out->finished);
+    out->there = calloc((size_t)n_prompt, sizeof *out->there);
     out->prompt = calloc((size_t)n_prompt, sizeof *out->prompt);
-    if (out->token && out->logprob && out->n_token && out->finished && out->prompt) return STATUS_OK;
+    if (out->token && out->logprob && out->n_token && out->finished && out->there && out->prompt)
+        return STATUS_OK;
     answers_free(out);
     return error_memory(err, "answers");
 }
@@ -56,31 +58,54 @@ void answers_free(answers *a) {
     free(a->logprob);
     free(a->n_token);
     free(a->finished);
+    free(a->there);
     free(a->prompt);
     *a = (answers){0};
 }
 
 typedef struct taking {
     answers *a;
-    status (*done)(void *context, int tokens, error *err);
+    const int32_t *prompt; /* of the generator's numbers; NULL: the same */
+    status (*done)(void *context, int i, error *err);
     void *context;
 } taking;
 
 static status take_answer(void *context, const generate_answer *answer, error *err) {
     taking *t = context;
     answers *a = t->a;
-    size_t i = (size_t)answer->prompt * (size_t)a->k + (size_t)answer->sample, n = (size_t)answer->n_token;
+    int p = t->prompt ? t->prompt[answer->prompt] : answer->prompt;
+    size_t i = (size_t)p * (size_t)a->k + (size_t)answer->sample, n = (size_t)answer->n_token;
     memcpy(a->token + i * (size_t)a->max_tokens, answer->token, n * sizeof *a->token);
     memcpy(a->logprob + i * (size_t)a->max_tokens, answer->logprob, n * sizeof *a->logprob);
     a->n_token[i] = answer->n_token;
     a->finished[i] = answer->finished;
-    return t->done ? t->done(t->context, answer->n_token, err) : STATUS_OK;
+    return t->done ? t->done(t->context, (int)i, err) : STATUS_OK;
+}
+
+/* The prompts that are still to be answered, one behind the other. */
+static status sample_missing(answers *a, int missing, sampler *s, const model *m, const generate_options *o,
+                             taking *t, error *err) {
+    generate_prompt *prompt = malloc((size_t)missing * sizeof *prompt);
+    int32_t *index = malloc((size_t)missing * sizeof *index);
+    status st = prompt && index ? STATUS_OK : error_memory(err, "a list of prompts");
+    for (int i = 0, n = 0; i < a->n_prompt && st == STATUS_OK; i++)
+        if (!a->there[i]) prompt[n] = a->prompt[i], index[n++] = i;
+    t->prompt = index;
+    if (st == STATUS_OK)
+        st = generate_run(s->generator, m, s->ws, s->kv, prompt, missing, o, take_answer, t, err);
+    free(prompt);
+    free(index);
+    return st;
 }
 
 status answers_sample(answers *a, sampler *s, const model *m, const sampling *how, int end_token,
-                      status (*done)(void *context, int tokens, error *err), void *context, error *err) {
+                      status (*done)(void *context, int i, error *err), void *context, error *err) {
     generate_options o = {.how = *how, .n_answer = a->k, .max_tokens = a->max_tokens, .end_token = end_token};
-    taking t = {a, done, context};
+    taking t = {a, NULL, done, context};
+    int missing = 0;
+    for (int i = 0; i < a->n_prompt; i++) missing += !a->there[i];
+    if (missing == 0) return STATUS_OK;
+    if (missing < a->n_prompt) return sample_missing(a, missing, s, m, &o, &t, err);
     return generate_run(s->generator, m, s->ws, s->kv, a->prompt, a->n_prompt, &o, take_answer, &t, err);
 }
 
@@ -88,6 +113,7 @@ double answers_flops(const answers *a, const model_config *shape) {
     double flops = 0;
     for (int i = 0; i < a->n_prompt * a->k; i++) {
         int p = a->prompt[i / a->k].n_token, n = a->n_token[i];
+        if (a->there[i / a->k]) continue;
         /* The states that chose an answer's tokens look back on p to p + n - 1 others. */
         flops += n * model_flops_per_token(shape, 2.0 * p + n, 1);
         if (i % a->k == 0) flops += p * model_flops_per_token(shape, p, 1.0 / p);

@@ -29,6 +29,7 @@ typedef struct answers {
     float *logprob;          /* the same shape */
     int *n_token;            /* [n_prompt k], the end token counted */
     int *finished;           /* [n_prompt k] */
+    uint8_t *there;          /* [n_prompt] not 0: its answers are there already and are not sampled again */
     generate_prompt *prompt; /* [n_prompt], for the caller to fill before sampling */
 } answers;
 
@@ -41,12 +42,13 @@ static inline const float *answer_logprobs(const answers *a, int i) {
     return a->logprob + (size_t)i * (size_t)a->max_tokens;
 }
 
-/* Samples a->k answers to each of a->prompt[0 .. n_prompt). done(context): called after each answer, for
- * progress; NULL: not. */
+/* Samples a->k answers to each of a->prompt[0 .. n_prompt) whose answers are not there. done(context, i):
+   called after each answer, with its index; NULL: not. */
 status answers_sample(answers *a, sampler *s, const model *m, const sampling *how, int end_token,
-                      status (*done)(void *context, int tokens, error *err), void *context, error *err);
+                      status (*done)(void *context, int i, error *err), void *context, error *err);
 
-/* Floating-point operations of sampling them: a prompt is read once for all its answers. */
+/* Floating-point operations of sampling them, those that were there left out: a prompt is read once for all
+   its answers. */
 double answers_flops(const answers *a, const model_config *shape);
 
 /* The answer's text, special tokens left out. Appends to out. */

@@ -10,6 +10,9 @@
 typedef status generate_extra(void *context, session *s, run *r, const prompts *p,
                               const int32_t *prompt_index, const answers *a, buffer *extra, error *err);
 
+/* How many answers each prompt gets, where they differ: changes samples[n_prompt], which are job.samples. */
+typedef status generate_counts(void *context, int n_prompt, int32_t *samples, error *err);
+
 typedef struct generate_job {
     const char *kind; /* of the run: "sample", "generate", "evaluate" */
     int round, resume;
@@ -17,12 +20,13 @@ typedef struct generate_job {
     const char *const *prompts;
     int n_prompts; /* files */
     split_kind split;
-    int samples;            /* answers a prompt */
-    sampling how;           /* without key */
-    random_purpose purpose; /* of the key: RANDOM_SAMPLE or RANDOM_EVALUATE */
+    int samples;             /* answers a prompt */
+    generate_counts *counts; /* NULL: so many for each */
+    sampling how;            /* without key */
+    random_purpose purpose;  /* of the key: RANDOM_SAMPLE or RANDOM_EVALUATE */
     int max_tokens, slots;
-    generate_extra *extra; /* NULL: none */
-    void *context;
+    generate_extra *extra;       /* NULL: none */
+    void *context;               /* of both */
     const char *const *sections; /* of the config that the run keeps */
 } generate_job;
 
@@ -30,7 +34,9 @@ typedef struct generate_job {
 generate_job generate_job_of(const struct config *c);
 
 /* Runs the job in the run directory c->run. STATUS_OK also when it was finished before. An answer's bytes
-   follow from model, prompt, (seed, purpose, round) and its sequence id, prompt x samples + k. */
+   follow from model, prompt, (seed, purpose, round) and its sequence id, prompt x samples + k, samples being
+   the most that a prompt gets. A run that was interrupted or killed goes on behind the answers that it had.
+ */
 status generate_into(const struct config *c, const generate_job *job, logger *log, error *err);
 
 #endif

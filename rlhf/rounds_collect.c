@@ -1,5 +1,7 @@
 /* Sampling answers for ranking, and collecting the rankings. */
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "datasets/label/simulate.h"
@@ -10,21 +12,35 @@ enum {
     VALID_PARTS = 2
 }; /* rankings of each held-out prompt, at most: what the reward model's accuracy is measured on */
 
-/* How many sets of K answers a prompt gets, by the policy and by the SFT model. */
-typedef struct shares {
-    int policy, sft;
-} shares;
-
 static int64_t rankings_of(const struct config *c, int round) {
     return config_int_of_round(&c->rounds.rankings, round);
 }
 
-static shares shares_of(const struct config *c, int round, int n_prompt) {
-    int parts = (int)((rankings_of(c, round) + n_prompt - 1) / n_prompt);
-    shares s = {parts, 0};
-    if (round > 1) s.sft = (int)(c->rounds.sft_share * (float)parts + 0.5f);
-    s.policy -= s.sft;
-    return s;
+/* Sets of K answers that each prompt gets, so that there are enough for the round's rankings. */
+static int parts_of(const struct config *c, int round, int n_prompt) {
+    return (int)((rankings_of(c, round) + n_prompt - 1) / n_prompt);
+}
+
+/* Of these sets the SFT model's share: whole ones for all prompts alike, and what remains one each for
+   prompts that are drawn. */
+typedef struct share {
+    const struct config *c;
+    int round, parts, of_sft; /* of_sft: the SFT model's part is counted, else the policy's */
+} share;
+
+static status count_share(void *context, int n_prompt, int32_t *samples, error *err) {
+    const share *s = context;
+    int64_t sets = llround((double)s->c->rounds.sft_share * s->parts * n_prompt);
+    int32_t *order = malloc((size_t)n_prompt * sizeof *order);
+    if (!order) return error_memory(err, "an order of prompts");
+    random_permutation(random_make_key((uint64_t)s->c->seed, RANDOM_SHARES, (uint32_t)s->round, 0), n_prompt,
+                       order);
+    for (int i = 0; i < n_prompt; i++) {
+        int sft = (int)(sets / n_prompt) + (i < sets % n_prompt);
+        samples[order[i]] = s->c->rounds.answers * (s->of_sft ? sft : s->parts - sft);
+    }
+    free(order);
+    return STATUS_OK;
 }
 
 /* Training prompts among the round's. */
@@ -46,10 +62,13 @@ static status count_prompts(rounds *r, int *n, error *err) {
     return st;
 }
 
-static status sample(rounds *r, const char *part, const char *model, int round, int sets, error *err) {
+/* The part of the policy or of the SFT model. From round 2 on they share. */
+static status sample(rounds *r, const char *part, const char *model, share *of, error *err) {
     struct config c;
     store_imported n;
-    if (sets == 0) return STATUS_OK;
+    int round = of->round;
+    float sft = round > 1 ? r->c->rounds.sft_share : 0;
+    if (of->of_sft ? sft == 0 : sft == 1) return STATUS_OK;
     TRY(rounds_part(r, part, &c, err));
     generate_job job = generate_job_of(&c);
     job.kind = "sample";
@@ -59,7 +78,11 @@ static status sample(rounds *r, const char *part, const char *model, int round, 
     job.prompts = r->c->rounds.prompts.value;
     job.n_prompts = r->c->rounds.prompts.n;
     job.split = SPLIT_ANY;
-    job.samples = sets * r->c->rounds.answers;
+    job.samples = of->parts * r->c->rounds.answers;
+    if (sft > 0 && sft < 1) {
+        job.counts = count_share;
+        job.context = of;
+    }
     TRY(generate_into(&c, &job, r->log, err));
     return store_import_run(r->store, c.run, &n, err);
 }
@@ -103,12 +126,15 @@ status rounds_sample(rounds *r, int round, error *err) {
     int n_prompt;
     if (rounds_is_frozen(r, round)) return STATUS_OK;
     TRY(count_prompts(r, &n_prompt, err));
-    shares s = shares_of(r->c, round, n_prompt);
+    share of = {.c = r->c, .round = round, .parts = parts_of(r->c, round, n_prompt)};
+    const char *policy = rounds_model(r, round - 1);
+    if (!policy) return error_memory(err, "a path");
     snprintf(part, sizeof part, "round-%02d/sample", round);
-    TRY(sample(r, part, rounds_model(r, round - 1), round, s.policy, err));
+    TRY(sample(r, part, policy, &of, err));
+    of.of_sft = 1;
     snprintf(part, sizeof part, "round-%02d/sample-sft", round);
-    TRY(sample(r, part, r->sft, round, s.sft, err));
-    return make_all_tasks(r, round, s.policy + s.sft, err);
+    TRY(sample(r, part, r->sft, &of, err));
+    return make_all_tasks(r, round, of.parts, err);
 }
 
 /* ---- collecting ---- */

@@ -37,9 +37,16 @@ static model_config shape(void) {
     return c;
 }
 
-static status count(void *context, int tokens, error *e) {
+/* Tokens of the answers that were sampled. */
+typedef struct counted {
+    const answers *a;
+    int tokens;
+} counted;
+
+static status count(void *context, int i, error *e) {
+    counted *c = context;
     (void)e;
-    *(int *)context += tokens;
+    c->tokens += c->a->n_token[i];
     return STATUS_OK;
 }
 
@@ -48,18 +55,38 @@ static void sample(answers *a, const prompts *p, const model_config *c, uint64_t
     model *m = case_model(dev, c, seed, 0);
     sampler s;
     sampling how = {.temperature = 1, .top_p = 1, .key = random_make_key(seed, RANDOM_SAMPLE, 0, 0)};
-    int tokens = 0, want = 0;
+    counted got = {a, 0};
+    int want = 0;
     OK(answers_create(p->n, K, MOST, a, err));
     for (int i = 0; i < p->n; i++)
         a->prompt[i] = (generate_prompt){prompt_tokens(p, i), p->entry[i].n_token, 99 + (uint64_t)i * K};
     OK(sampler_create(dev, c, 4, K, p->longest, MOST, &s, err));
-    OK(answers_sample(a, &s, m, &how, 0, count, &tokens, err));
+    OK(answers_sample(a, &s, m, &how, 0, count, &got, err));
     for (int i = 0; i < p->n * K; i++) {
         want += a->n_token[i];
         assert_in_range(a->n_token[i], 1, MOST);
         assert_int_equal(a->finished[i], answer_tokens(a, i)[a->n_token[i] - 1] == 0);
     }
-    assert_int_equal(tokens, want);
+    assert_int_equal(got.tokens, want);
+    /* Answers that are there stay as they are; the others are the same once more. */
+    int32_t *kept = malloc(sizeof *kept * (size_t)p->n * K * MOST);
+    memcpy(kept, a->token, sizeof *kept * (size_t)p->n * K * MOST);
+    for (int i = 0; i < p->n; i++) a->there[i] = i % 2;
+    for (int i = 0; i < p->n * K; i++)
+        if (a->there[i / K]) want -= a->n_token[i];
+    memset(a->token, 0, sizeof *kept * K * MOST);
+    got.tokens = 0;
+    double flops = answers_flops(a, c);
+    OK(answers_sample(a, &s, m, &how, 0, count, &got, err));
+    assert_int_equal(got.tokens, want);
+    assert_memory_equal(kept, a->token, sizeof *kept * (size_t)p->n * K * MOST);
+    memset(a->there, 1, (size_t)p->n);
+    OK(answers_sample(a, &s, m, &how, 0, count, &got, err));
+    assert_int_equal(got.tokens, want);
+    assert_true(flops > 0 && answers_flops(a, c) == 0);
+    memset(a->there, 0, (size_t)p->n);
+    assert_true(answers_flops(a, c) > flops);
+    free(kept);
     sampler_free(&s);
     model_free(m);
     device_close(dev);

@@ -87,6 +87,8 @@ stage() {
     ppo) set -- --set ppo.policy="$finished/sft/model" --set ppo.reward="$finished/round-01/reward/model" \
         --set ppo.prompts="[$root/configs/tiny/prompts.jsonl]" --set ppo.iterations=6 --set ppo.save_every=2 \
         --set ppo.kl_adaptive=true "$@" ;;
+    generate) set -- --set generate.model="$finished/sft/model" --set generate.samples=16 \
+        --set generate.prompts="[$root/configs/tiny/prompts.jsonl]" "$@" ;;
     esac
     exec "$rlhf" "$stage" "$root/configs/tiny.yaml" --set run="$run" "$@"
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# SIGKILL at random moments of sft, reward, ppo and rounds, RLHF_KILLS (24) together: the runs that go on afterwards,
+# SIGKILL at random moments of sft, reward, ppo, generate and rounds, RLHF_KILLS (24) together: the runs that go on afterwards,
 # each time with another number of threads and another instruction set, end with the bytes of an undisturbed one.
 # RLHF_KILL_SEED repeats the moments of an earlier test (the machine's own timing stays its own).
 . "$(dirname "$0")/lib.sh"
@@ -63,7 +63,8 @@ kill_stage() {
 }
 
 finished=$work/whole-rounds
-kill_stage rounds $((kills - kills / 6 * 2 - kills / 3))
+kill_stage rounds $((kills - kills / 6 * 2 - kills / 3 - kills / 8))
 kill_stage sft $((kills / 6))
 kill_stage reward $((kills / 6))
 kill_stage ppo $((kills / 3))
+kill_stage generate $((kills / 8))
