@@ -3,6 +3,8 @@
 #include <limits.h>
 #include <math.h>
 
+#include "core/base/shape_limits.h"
+
 /* ---- how a row of the table is written ---- */
 
 #define KEY(NAME, TYPE, FIELD, FALLBACK, LOW, HIGH, UNIT, HELP)                                              \
@@ -155,15 +157,17 @@ static const config_key TABLE[] = {
          "Of the MLP: GELU (tanh form) or gated SiLU."),
     BOOL("model.bias", model.bias, "true", "Biases in linear maps."),
     BOOL("model.tied", model.tied, "true", "Input and output embedding are one matrix."),
-    FLOAT("model.norm_eps", model.norm_eps, "1e-5", 0, 1, "", "Added to the variance in normalisation."),
-    INT("model.d_model", model.d_model, "768", 1, 1 << 20, "", "Width of the residual stream."),
-    INT("model.n_layer", model.n_layer, "12", 1, 4096, "", "Blocks."),
-    INT("model.n_head", model.n_head, "12", 1, 4096, "", "Attention heads."),
-    INT("model.n_kv_head", model.n_kv_head, "0", 0, 4096, "", "Heads of keys and values; 0: n_head."),
-    INT("model.head_dim", model.head_dim, "0", 0, 4096, "", "Width of a head; 0: d_model / n_head."),
-    INT("model.d_ff", model.d_ff, "0", 0, 1 << 22, "",
+    FLOAT("model.norm_eps", model.norm_eps, "1e-5", 1e-12, 1, "", "Added to the variance in normalisation."),
+    INT("model.d_model", model.d_model, "768", 1, SHAPE_MOST_WIDTH, "", "Width of the residual stream."),
+    INT("model.n_layer", model.n_layer, "12", 1, SHAPE_MOST_LAYERS, "", "Blocks."),
+    INT("model.n_head", model.n_head, "12", 1, SHAPE_MOST_HEADS, "", "Attention heads."),
+    INT("model.n_kv_head", model.n_kv_head, "0", 0, SHAPE_MOST_HEADS, "",
+        "Heads of keys and values; 0: n_head."),
+    INT("model.head_dim", model.head_dim, "0", 0, SHAPE_MOST_HEAD_DIM, "",
+        "Width of a head; 0: d_model / n_head."),
+    INT("model.d_ff", model.d_ff, "0", 0, SHAPE_MOST_MLP, "",
         "Width of the MLP; 0: 4 d_model, with swiglu 8/3 d_model rounded up to a multiple of 64."),
-    INT("model.context", model.context, "1024", 1, 1 << 24, "tokens", "Longest sequence."),
+    INT("model.context", model.context, "1024", 1, SHAPE_MOST_CONTEXT, "tokens", "Longest sequence."),
     FLOAT("model.rope_theta", model.rope_theta, "10000", 1, 1e9, "", "Base of the rotations' frequencies."),
 
     WORD("data.template", data.template, TEMPLATE, "auto",
@@ -175,12 +179,13 @@ static const config_key TABLE[] = {
         "Bad lines tolerated in the files of a stage together."),
     WORD("data.too_long", data.too_long, TOO_LONG, "error",
          "An example over max_length: a bad line, or cut at its end."),
-    INT("data.max_length", data.max_length, "0", 0, 1 << 24, "tokens",
+    INT("data.max_length", data.max_length, "0", 0, SHAPE_MOST_CONTEXT, "tokens",
         "Longest example; 0: the model's context."),
 
     PATH("tokenizer.path", tokenizer.path,
          "tokenizer.json or its directory; none: the model's, or (rounds) a new one."),
-    INT("tokenizer.vocab", tokenizer.vocab, "32768", 257, 1 << 24, "", "Entries of a new tokenizer."),
+    INT("tokenizer.vocab", tokenizer.vocab, "32768", 257, SHAPE_MOST_VOCAB, "",
+        "Entries of a new tokenizer."),
     PATHS("tokenizer.texts", tokenizer.texts,
           "Files a new one is trained on; none: those of pretrain and sft."),
 
@@ -295,7 +300,7 @@ static const config_key TABLE[] = {
     TEXT("label.labeller", label.labeller, "simulated", "The simulated labeller's name."),
     INT("label.want", label.want, "1", 1, 999, "", "Labellers wanted for a task."),
 
-    INT("rounds.count", rounds.count, "2", 1, 999, "", "Rounds."),
+    INT("rounds.count", rounds.count, "2", 1, CONFIG_MOST_ROUNDS, "", "Rounds."),
     PATHS("rounds.prompts", rounds.prompts,
           "Files of prompts: train for sampling and ppo, valid for evaluation."),
     INT("rounds.answers", rounds.answers, "4", 2, 9, "", "K: answers of a ranking."),

@@ -6,6 +6,8 @@
 
 #include "core/base/config.h"
 
+enum { CONFIG_MOST_ROUNDS = 999 };
+
 enum config_device { CONFIG_DEVICE_AUTO, CONFIG_DEVICE_CPU };
 enum config_family { CONFIG_FAMILY_GPT2, CONFIG_FAMILY_LLAMA };
 enum config_norm { CONFIG_NORM_LAYER, CONFIG_NORM_RMS };

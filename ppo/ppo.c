@@ -1,6 +1,7 @@
 #include "ppo/ppo.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -265,7 +266,9 @@ static status iterate(ppo *p, progress *bar, error *err) {
     char text[96];
     double score = 0;
     for (int i = 0; i < p->rollout.n; i++) score += p->rollout.score[i] / (double)p->rollout.n;
-    snprintf(text, sizeof text, "score %.3f kl %.2f length %.1f", score, ppo_kl_per_answer(&p->rollout),
+    double kl = ppo_kl_per_answer(&p->rollout);
+    if (fabs(kl) < 0.005) kl = 0; /* no "-0.00" */
+    snprintf(text, sizeof text, "score %.3f kl %.2f length %.1f", score, kl,
              (double)rollout_tokens(&p->rollout) / p->rollout.n);
     progress_step(bar, iteration, rollout_tokens(&p->rollout), text);
     return write_timing(p, sampled - started, clock_seconds() - sampled, figures.flops, err);

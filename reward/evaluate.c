@@ -64,6 +64,7 @@ status reward_validate(reward *w, error *err) {
              w->step, w->data.steps, f.loss, accuracy, f.accuracy.n_pair);
     if (!(accuracy > w->best) && !isnan(w->best)) return STATUS_OK;
     w->best = accuracy;
+    w->best_is_last = 1;
     return session_save_model(&w->session, w->run, "best", w->model, NULL, err);
 }
 
@@ -108,9 +109,7 @@ static status score_rankings(reward *w, float **score, int64_t *n, error *err) {
     return STATUS_OK;
 }
 
-/* Fits reward_mean and reward_std on the files of normalise_on, or on the answers of the training rankings.
- */
-status reward_fit_scale(reward *w, error *err) {
+status reward_fit_scale(reward *w, const char *what_is_fitted, error *err) {
     static const enum reward_normalise what[] = {REWARD_NORMALISE_NONE, REWARD_NORMALISE_MEAN,
                                                  REWARD_NORMALISE_MEAN_STD};
     float *score = NULL, mean = 0, std = 1;
@@ -121,7 +120,19 @@ status reward_fit_scale(reward *w, error *err) {
     free(score);
     TRY(st);
     model_set_reward_scale(w->model, mean, std);
-    log_line(w->log, "normalised on %" PRId64 " answers: reward_mean %.4f, reward_std %.4f", n, (double)mean,
-             (double)std);
+    log_line(w->log, "%s on %" PRId64 " answers: reward_mean %.4f, reward_std %.4f", what_is_fitted, n,
+             (double)mean, (double)std);
     return STATUS_OK;
+}
+
+/* best/ was saved while its scale was not known yet. */
+status reward_scale_best(reward *w, error *err) {
+    if (w->c->normalise == CONFIG_NORMALISE_NONE || isnan(w->best)) return STATUS_OK;
+    const char *directory = run_path(w->run, "best");
+    if (!directory) return error_memory(err, "a path");
+    if (!w->best_is_last) { /* else the model is that one, and its scale is fitted */
+        TRY(model_restore(w->model, directory, err));
+        TRY(reward_fit_scale(w, "best/ normalised", err));
+    }
+    return session_save_model(&w->session, w->run, "best", w->model, NULL, err);
 }

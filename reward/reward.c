@@ -179,6 +179,7 @@ static status train_step(reward *w, progress *bar, error *err) {
     TRY(accumulate(w, &f, err));
     TRY(optimizer_step(w->optimizer, f.lr, &f.norm, err));
     model_changed(w->model);
+    w->best_is_last = 0;
     w->step++;
     char figures[64];
     snprintf(figures, sizeof figures, "loss %.4f accuracy %.3f", f.loss, reward_accuracy_share(&f.accuracy));
@@ -214,10 +215,11 @@ static status run_stages(reward *w, run_state state, error *err) {
     if (w->options->dry_run) return STATUS_OK;
     if (state == RUN_RESUMED) TRY(resume(w, err));
     TRY(train(w, err));
-    TRY(reward_fit_scale(w, err));
+    TRY(reward_fit_scale(w, "normalised", err));
     TRY(session_save_model(&w->session, w->run, "model", w->model, NULL, err));
     TRY(lineage_add_out(run_lineage(w->run), run_directory(w->run), "reward", w->step,
                         run_path(w->run, "model"), err));
+    TRY(reward_scale_best(w, err));
     return run_finish(w->run, err);
 }
 

@@ -7,6 +7,7 @@
 static void print_number(FILE *out, const json_t *stage, const char *key, int width, double scale,
                          int decimals, const char *unit) {
     double value = report_number(stage, key);
+    if (fabs(scale * value) < 0.5 * pow(10, -decimals)) value = 0; /* no "-0.00" */
     if (isfinite(value))
         fprintf(out, "  %*.*f%s", width, decimals, scale * value, unit);
     else

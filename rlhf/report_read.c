@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "configs/schema.h"
 #include "core/base/buffer.h"
 #include "core/base/file.h"
 
-enum { MOST_ROUNDS = 99, FILE_LIMIT = 1 << 26 };
+enum { FILE_LIMIT = 1 << 26 };
 
 /* What reading goes by. */
 typedef struct gather {
@@ -258,7 +259,7 @@ static status read_all(gather *g, error *err) {
     TRY(add_run(g, "sft", "Fine-tuning (SFT)", &g->r->sft, err));
     TRY(add_run(g, "sft/evaluate", "Evaluation after SFT", &unused, err));
     TRY(add_stage(g, "sft", "After SFT", "sft", err));
-    for (int number = 1; number <= MOST_ROUNDS; number++) {
+    for (int number = 1; number <= CONFIG_MOST_ROUNDS; number++) {
         char folder[32];
         snprintf(folder, sizeof folder, "round-%02d", number);
         if (!path_is_directory(file_path(g, folder, ""))) break;

@@ -111,7 +111,9 @@ static status fine_tune(rounds *r, error *err) {
                          "rounds: neither sft.train (demonstrations) nor sft.init (a model) is set");
     }
     TRY(rounds_part(r, "sft", &part, err));
-    if (r->c->pretrain.train.n) part.sft.init = rounds_path(r, "pretrain/model");
+    const char *pretrained = rounds_path(r, "pretrain/model");
+    if (!pretrained) return error_memory(err, "a path");
+    if (r->c->pretrain.train.n) part.sft.init = pretrained;
     TRY(sft_run(&part, &part.sft, &(stage_options){.resume = 1, .log = r->log}, err));
     r->sft = rounds_path(r, "sft/model");
     return r->sft ? import(r, part.run, err) : error_memory(err, "a path");
@@ -186,7 +188,9 @@ static void warn_of_unused(const rounds *r) {
 static status all_rounds(rounds *r, error *err) {
     warn_of_unused(r);
     TRY(make_tokenizer(r, err));
-    TRY(store_open(rounds_path(r, "store.db"), STORE_WRITER, &r->store, err));
+    const char *db = rounds_path(r, "store.db");
+    if (!db) return error_memory(err, "a path");
+    TRY(store_open(db, STORE_WRITER, &r->store, err));
     TRY(pretrain(r, err));
     TRY(stop_if_asked(err));
     TRY(fine_tune(r, err));

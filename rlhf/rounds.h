@@ -38,8 +38,8 @@ status rounds_open_judge(rounds *r, const struct config_judge *c, device *dev, j
 status rounds_sample(rounds *r, int round, error *err);
 /* Simulated labellers rank at once; people are waited for: STATUS_WAITING. Then freezes the snapshot. */
 status rounds_collect(rounds *r, int round, error *err);
-/* Answers the held-out prompts with a model of the part ("sft", "round-01") into PART/evaluate. round 0: no
-   reward model, and what others are compared with. */
+/* Answers the held-out prompts with a model (NULL: its path found no memory) of the part ("sft", "round-01")
+   into PART/evaluate. round 0: no reward model, and what others are compared with. */
 status rounds_evaluate(rounds *r, const char *part, const char *model, int round, error *err);
 /* summary.json from the evaluations. */
 status rounds_summarise(rounds *r, error *err);

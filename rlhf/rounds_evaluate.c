@@ -72,6 +72,7 @@ static status score_by_reward(evaluation *e, error *err) {
     if (e->round == 0) return STATUS_OK;
     struct config_judge c = {.kind = CONFIG_JUDGE_MODEL,
                              .model = rounds_path(e->r, "round-%02d/reward/model", e->round)};
+    if (!c.model) return error_memory(err, "a path");
     return judge_answers(e, &c, &e->reward, err);
 }
 
@@ -170,7 +171,9 @@ static status measure_accuracy(evaluation *e, const rankings *held, int by, doub
     model *m = NULL;
     workspace *ws = NULL;
     pack p = {0};
-    TRY(model_load(e->session->dev, rounds_path(e->r, "round-%02d/reward/model", by), &o, &m, err));
+    const char *directory = rounds_path(e->r, "round-%02d/reward/model", by);
+    if (!directory) return error_memory(err, "a path");
+    TRY(model_load(e->session->dev, directory, &o, &m, err));
     limits l = {.max_token = held->most_tokens,
                 .max_row = RANKING_ANSWERS,
                 .max_seq = RANKING_ANSWERS,
@@ -188,6 +191,7 @@ static status measure_accuracies(evaluation *e, error *err) {
     const char *snapshot = rounds_path(e->r, "round-%02d/snapshot.jsonl", e->round);
     rankings held;
     error none = {0};
+    if (!snapshot) return error_memory(err, "a path");
     if (e->round == 0) return STATUS_OK;
     data_options o = e->session->data;
     o.max_length = SEQUENCE_LIMIT; /* they were trained on: the models' context is what counts */
@@ -217,7 +221,8 @@ static status read_sft_gold(evaluation *e, error *err) {
     const char *path = rounds_path(e->r, "sft/evaluate/answers.jsonl");
     bad_lines bad = {0};
     int n = e->n;
-    if (!e->gold || e->round == 0 || !path || !path_exists(path)) return STATUS_OK;
+    if (!path) return error_memory(err, "a path");
+    if (!e->gold || e->round == 0 || !path_exists(path)) return STATUS_OK;
     e->gold_sft = calloc((size_t)n, sizeof *e->gold_sft);
     if (!e->gold_sft) return error_memory(err, "scores");
     e->n = 0;
@@ -308,6 +313,7 @@ status rounds_evaluate(rounds *r, const char *part, const char *model, int round
     evaluation e = {.r = r, .part = part, .round = round, .accuracy = NAN, .accuracy_previous = NAN};
     struct config copy;
     char name[40];
+    if (!model) return error_memory(err, "a path");
     snprintf(name, sizeof name, "%s/evaluate", part);
     TRY(rounds_part(r, name, &copy, err));
     generate_job job = {.kind = "evaluate",

@@ -50,18 +50,33 @@ static const char *last_part(const char *name) {
     return dot ? dot + 1 : name;
 }
 
-/* A right key in a wrong section is as near as two letters. */
+/* Letters that both begin with. */
+static int common_letters(const char *a, const char *b) {
+    int n = 0;
+    while (a[n] && tolower((unsigned char)a[n]) == tolower((unsigned char)b[n])) n++;
+    return n;
+}
+
+/* In eighths of a letter. One word that begins with the other (batch_size, batch) is as near as a letter and
+   some for the difference in length; a right key in a wrong section as two letters. */
 static int name_distance(const char *wrong, const char *right) {
-    int distance = edit_distance(wrong, right);
-    if (strcmp(last_part(wrong), last_part(right)) == 0) distance = least(distance, 2);
+    const char *a = last_part(wrong), *b = last_part(right);
+    int edits = edit_distance(wrong, right), n = (int)strlen(a), m = (int)strlen(b);
+    int distance =
+        edits <= (n + 1) / 2 ? 8 * edits : 8 * NAME_LIMIT; /* half of it another: nothing in common */
+    bool same_section = a - wrong == b - right && strncmp(wrong, right, (size_t)(a - wrong)) == 0;
+    if (same_section && common_letters(a, b) >= 2 && common_letters(a, b) == least(n, m))
+        distance = least(distance, 8 + least(abs(n - m), 7));
+    if (strcmp(a, b) == 0) distance = least(distance, 16);
     return distance;
 }
 
 const char *config_nearest(const config_table *table, const char *name) {
     if (strlen(name) > NAME_LIMIT || !name[0]) return NULL;
     const char *nearest = NULL;
-    int best = 3 + (int)strlen(last_part(name)) / 4;
-    for (int i = 0; i < table->n_key + table->n_section; i++) {
+    int best = 8 * (2 + (int)strlen(last_part(name)) / 4) + 1;         /* of more letters nothing is left */
+    int n = table->n_key + (strchr(name, '.') ? 0 : table->n_section); /* a section has no dot */
+    for (int i = 0; i < n; i++) {
         const char *candidate = i < table->n_key ? table->key[i].name : table->section[i - table->n_key].name;
         int distance = candidate[0] ? name_distance(name, candidate) : best;
         if (distance < best) best = distance, nearest = candidate;

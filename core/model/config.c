@@ -3,6 +3,8 @@
 #include <limits.h>
 #include <math.h>
 
+#include "core/base/shape_limits.h"
+
 model_config model_config_of_family(model_family family) {
     model_config c = {.family = family,
                       .language_head = 1,
@@ -32,15 +34,15 @@ static status check_size(const char *name, int value, int most, error *err) {
 }
 
 static status check_sizes(const model_config *c, error *err) {
-    TRY(check_size("vocab_size", c->vocab_size, 1 << 24, err));
+    TRY(check_size("vocab_size", c->vocab_size, SHAPE_MOST_VOCAB, err));
     TRY(check_size("n_vocab", c->n_vocab, c->vocab_size, err));
-    TRY(check_size("context", c->context, 1 << 20, err));
-    TRY(check_size("d_model", c->d_model, 1 << 16, err));
-    TRY(check_size("n_layer", c->n_layer, 1024, err));
-    TRY(check_size("n_head", c->n_head, 1024, err));
+    TRY(check_size("context", c->context, SHAPE_MOST_CONTEXT, err));
+    TRY(check_size("d_model", c->d_model, SHAPE_MOST_WIDTH, err));
+    TRY(check_size("n_layer", c->n_layer, SHAPE_MOST_LAYERS, err));
+    TRY(check_size("n_head", c->n_head, SHAPE_MOST_HEADS, err));
     TRY(check_size("n_kv_head", c->n_kv_head, c->n_head, err));
-    TRY(check_size("head_dim", c->head_dim, 256, err));
-    return check_size("d_ff", c->d_ff, 1 << 18, err);
+    TRY(check_size("head_dim", c->head_dim, SHAPE_MOST_HEAD_DIM, err));
+    return check_size("d_ff", c->d_ff, SHAPE_MOST_MLP, err);
 }
 
 /* What the files of a family have no names for. */

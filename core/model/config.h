@@ -34,8 +34,9 @@ typedef struct model_config {
 /* GPT-2's and Llama's choices for everything but the sizes, which are left 0. */
 model_config model_config_of_family(model_family family);
 
-/* STATUS_USAGE naming the value when a shape makes no sense (heads that do not divide, head_dim > 256, odd
-   head_dim with rope, sizes that overflow), or the family's files cannot express it and for_files is set. */
+/* STATUS_USAGE naming the value when a shape makes no sense (heads that do not divide, head_dim >
+   SHAPE_MOST_HEAD_DIM, odd head_dim with rope, sizes that overflow), or the family's files cannot express it
+   and for_files is set. */
 status model_config_check(const model_config *config, int for_files, error *err);
 
 /* DIRECTORY/config.json of model types gpt2 and llama. Everything else (type, activation, a scaling of rope

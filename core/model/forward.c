@@ -133,12 +133,12 @@ status model_extend(const model *m, workspace *ws, kv_cache *kv, const batch *b,
                     float temperature, error *err) {
     forward_options options = {.temperature = temperature};
     TRY(check_options(ws, &options, err));
-    TRY(kv_begin_extend(kv, b, slot, ws->h_cached, ws->limits.max_seq, err));
+    TRY(kv_begin_extend(kv, m, b, slot, ws->h_cached, ws->limits.max_seq, err));
     TRY(workspace_take_batch(m, ws, b, slot, ws->h_cached, err));
     ws->options = options;
     ws->extended = 1;
     run_forward(m, ws, kv);
-    kv_end_extend(kv, b, slot);
+    kv_end_extend(kv, m, b, slot);
     return STATUS_OK;
 }
 

@@ -76,6 +76,8 @@ struct workspace {
 typedef struct kv_slot {
     int open, n_page, length, max_len;
     uint64_t seq_id;
+    const model *owner; /* whose keys and values it holds, in this version; NULL: none yet */
+    uint64_t version;
 } kv_slot;
 
 struct kv_cache {
@@ -132,10 +134,10 @@ layer_saved layer_saved_rows(const layer_saved *saved, int n_token);
 status workspace_take_batch(const model *m, workspace *ws, const batch *b, const int32_t *slot,
                             const int32_t *cached, error *err);
 
-/* kv.c: checks that the slots have room, tells what they hold, uploads a changed page table; then counts the
- * tokens in. */
-status kv_begin_extend(kv_cache *kv, const batch *b, const int32_t *slot, int32_t *cached, int max_seq,
-                       error *err);
-void kv_end_extend(kv_cache *kv, const batch *b, const int32_t *slot);
+/* kv.c: checks that the slots are this model's and have room, tells what they hold, uploads a changed page
+   table; then counts the tokens in. */
+status kv_begin_extend(kv_cache *kv, const model *m, const batch *b, const int32_t *slot, int32_t *cached,
+                       int max_seq, error *err);
+void kv_end_extend(kv_cache *kv, const model *m, const batch *b, const int32_t *slot);
 
 #endif

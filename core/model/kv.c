@@ -125,8 +125,13 @@ int kv_fork(kv_cache *kv, int slot, uint64_t seq_id, int max_len) {
             kv->dev->ops->copy(kv->dev, p->data + to_table[full] * p->ld, p->data + from_table[full] * p->ld,
                                sizeof(float) * (size_t)p->cols);
         }
-    kv->slot[s] =
-        (kv_slot){.open = 1, .n_page = n, .max_len = max_len, .seq_id = seq_id, .length = from->length};
+    kv->slot[s] = (kv_slot){.open = 1,
+                            .n_page = n,
+                            .max_len = max_len,
+                            .seq_id = seq_id,
+                            .length = from->length,
+                            .owner = from->owner,
+                            .version = from->version};
     kv->table_changed = 1;
     return s;
 }
@@ -154,14 +159,25 @@ int kv_free_slots(const kv_cache *kv) {
 
 int kv_free_pages(const kv_cache *kv) { return kv->n_free; }
 
-status kv_begin_extend(kv_cache *kv, const batch *b, const int32_t *slot, int32_t *cached, int max_seq,
-                       error *err) {
+/* What a slot holds must have been made by these very weights. */
+static status check_owner(const kv_slot *k, const model *m, error *err) {
+    if (!k->owner || (k->owner == m && k->version == m->version)) return STATUS_OK;
+    return error_set(
+        err, STATUS_FAILED, "sequence %llu was begun by %s; its slot must be closed and opened again",
+        (unsigned long long)k->seq_id, k->owner == m ? "an older version of this model" : "another model");
+}
+
+status kv_begin_extend(kv_cache *kv, const model *m, const batch *b, const int32_t *slot, int32_t *cached,
+                       int max_seq, error *err) {
     if (b->n_seq > max_seq)
         return error_set(err, STATUS_TOO_LARGE, "%d sequences; planned for %d", b->n_seq, max_seq);
+    if (!model_config_same_body(&kv->config, &m->config))
+        return error_set(err, STATUS_FAILED, "the cache was made for a model of another shape");
     for (int s = 0; s < b->n_seq; s++) {
         int n = b->seq_start[s + 1] - b->seq_start[s];
         const kv_slot *k = slot[s] >= 0 && slot[s] < kv->n_slot ? &kv->slot[slot[s]] : NULL;
         if (!k || !k->open) return error_set(err, STATUS_FAILED, "slot %d of the cache is not open", slot[s]);
+        TRY(check_owner(k, m, err));
         for (int t = 0; t < s; t++)
             if (slot[t] == slot[s])
                 return error_set(err, STATUS_FAILED, "slot %d is extended twice in one batch", slot[s]);
@@ -178,6 +194,11 @@ status kv_begin_extend(kv_cache *kv, const batch *b, const int32_t *slot, int32_
     return STATUS_OK;
 }
 
-void kv_end_extend(kv_cache *kv, const batch *b, const int32_t *slot) {
-    for (int s = 0; s < b->n_seq; s++) kv->slot[slot[s]].length += b->seq_start[s + 1] - b->seq_start[s];
+void kv_end_extend(kv_cache *kv, const model *m, const batch *b, const int32_t *slot) {
+    for (int s = 0; s < b->n_seq; s++) {
+        kv_slot *k = &kv->slot[slot[s]];
+        k->length += b->seq_start[s + 1] - b->seq_start[s];
+        k->owner = m;
+        k->version = m->version;
+    }
 }

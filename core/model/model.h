@@ -160,7 +160,8 @@ int kv_length(const kv_cache *kv, int slot);
 int kv_free_slots(const kv_cache *kv);
 int kv_free_pages(const kv_cache *kv);
 /* Appends the batch's sequence s to slot[s] (slots differ): prefill, a chunk, or one token. A row's bytes
-   depend on its own history only. Rows may then be read or sampled. */
+   depend on its own history only. Rows may then be read or sampled. STATUS_FAILED: a cache made for another
+   shape, or a sequence that another model, or an older version of this one (model_changed), began. */
 status model_extend(const model *m, workspace *ws, kv_cache *kv, const batch *b, const int32_t *slot,
                     float temperature, error *err);
 /* One token for each row of the last model_extend: row_seq_id[r] is the counter's sequence, the position is

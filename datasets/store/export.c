@@ -51,6 +51,7 @@ static status write_lines(store *s, file_writer *w, int64_t round, int64_t *n, e
         result = append_line(s, q, &line, err);
         if (result != STATUS_OK) break;
         file_put(w, line.data, line.len);
+        if (w->failed) break;
         ++*n;
         result = sql_step(s, q, &row, err);
     }
@@ -59,10 +60,12 @@ static status write_lines(store *s, file_writer *w, int64_t round, int64_t *n, e
     return result;
 }
 
+/* Whoever reads a pipe may have enough: that is no failure. */
 static status export_to_output(store *s, int64_t round, int64_t *n, error *err) {
     file_writer w = {.stream = stdout};
     TRY(write_lines(s, &w, round, n, err));
     if (!w.failed && fflush(stdout) != 0) w.failed = errno;
+    if (w.failed == EPIPE) return STATUS_OK;
     return w.failed ? error_set(err, STATUS_FAILED, "standard output: cannot write: %s", strerror(w.failed))
                     : STATUS_OK;
 }

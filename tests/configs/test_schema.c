@@ -181,6 +181,36 @@ static void test_command_line(void **state) {
                         "--set sft.epoch=2: unknown key \"sft.epoch\", did you mean \"sft.epochs\"?");
 }
 
+static void test_the_nearest_key(void **state) {
+    (void)state;
+    static const char *const wrong[][2] = {
+        {"sft.lrate", "sft.lr"},
+        {"sft.batch_size", "sft.batch"},
+        {"ppo.kl", "ppo.kl_coef"},
+        {"data.max_len", "data.max_length"},
+        {"sft.weight_deacy", "sft.weight_decay"},
+        {"reward.learn_rate", NULL},
+        {"generate.temprature", "generate.temperature"},
+        {"rounds.rounds", "rounds.count"},
+        {"sft.warm", "sft.warmup"},
+        {"ppo.steps", "pretrain.steps"},
+        {"pretrian.lr", "pretrain.lr"},
+        {"sft.x", NULL},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char setting[64], want[64] = "";
+        const char *settings[] = {setting};
+        struct config c;
+        error err;
+        snprintf(setting, sizeof setting, "%s=1", wrong[i][0]);
+        if (wrong[i][1]) snprintf(want, sizeof want, ", did you mean \"%s\"?", wrong[i][1]);
+        assert_int_equal(config_load_file(NULL, settings, 1, &c, &err), STATUS_USAGE);
+        const char *end = strstr(err.message, "unknown key ");
+        end = end ? strchr(end + 13, '"') + 1 : "no unknown key";
+        if (strcmp(end, want) != 0) fail_msg("%s: %s", wrong[i][0], err.message);
+    }
+}
+
 static void test_resolved_config_reads_back(void **state) {
     char **directory = (char **)state;
     const char *file = path_in(*directory, "config.yaml");
@@ -223,6 +253,7 @@ int main(void) {
         cmocka_unit_test(test_presets),
         cmocka_unit_test(test_shipped_configs),
         cmocka_unit_test(test_command_line),
+        cmocka_unit_test(test_the_nearest_key),
         cmocka_unit_test_setup_teardown(test_resolved_config_reads_back, directory_setup, directory_teardown),
         cmocka_unit_test(test_reference_page_is_current),
     };

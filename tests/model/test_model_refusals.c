@@ -324,7 +324,33 @@ static void test_the_cache(void **state) {
     REFUSED(backward(s, s->m, err), STATUS_FAILED, "does not hold");
     model_changed(s->m);
     REFUSED(model_sample(s->m, s->ws, id, &how, token, logprob, err), STATUS_FAILED, "extended");
+    /* What older weights or another model began is not gone on with; what is opened anew is anybody's. */
+    int fork = kv_fork(kv, slot[0], 9, kv_length(kv, slot[0]) + 5);
+    assert_true(fork >= 0);
+    REFUSED(model_extend(s->m, s->ws, kv, &s->cb.b, slot, 1, err), STATUS_FAILED,
+            "sequence 5 was begun by an older version of this model");
+    REFUSED(model_extend(s->m, s->ws, kv, &s->cb.b, &fork, 1, err), STATUS_FAILED,
+            "sequence 9 was begun by an older");
     kv_clear(kv);
+    slot[0] = kv_open(kv, 11, 70);
+    OK(model_extend(s->m, s->ws, kv, &s->cb.b, slot, 1, err));
+    OK(model_extend(s->m, s->ws, kv, &s->cb.b, slot, 1, err));
+    model *twin;
+    OK(model_init(s->dev, &s->c, 1, 0, &twin, err));
+    REFUSED(model_extend(twin, s->ws, kv, &s->cb.b, slot, 1, err), STATUS_FAILED,
+            "sequence 11 was begun by another model");
+    kv_close(kv, slot[0]);
+    slot[0] = kv_open(kv, 11, 70);
+    OK(model_extend(twin, s->ws, kv, &s->cb.b, slot, 1, err));
+    model_free(twin);
+    kv_clear(kv);
+    model_config deeper = s->c;
+    kv_cache *other;
+    deeper.n_layer++;
+    OK(kv_create(s->dev, &deeper, &l, &other, err));
+    slot[0] = kv_open(other, 5, 70);
+    REFUSED(model_extend(s->m, s->ws, other, &s->cb.b, slot, 1, err), STATUS_FAILED, "another shape");
+    kv_free(other);
     assert_int_equal(kv_free_pages(kv), 5);
     kv_free(kv);
     still_works(s);

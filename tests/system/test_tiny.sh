@@ -21,6 +21,22 @@ for round in 01 02; do
 done
 no_temporaries run
 
+# best/ has a scale of its own, so that ppo takes it as it takes model/.
+scale() { sed -n 's/.*"reward_mean": *\([^,}]*\).*/\1/p' "run/round-01/reward/$1/config.json"; }
+for model in model best; do
+    case $(scale $model) in "" | 0 | 0.0) fail "reward/$model has no reward_mean" ;; esac
+done
+must 0 "$rlhf" ppo "$root/configs/tiny.yaml" --set run=by-best --set ppo.policy=run/sft/model --set ppo.iterations=1 \
+    --set ppo.reward=run/round-01/reward/best --set ppo.prompts="[$root/configs/tiny/prompts.jsonl]"
+
+# Whoever reads the first lines of an export has enough of it.
+{
+    code=0
+    "$rlhf" label export --db run/store.db 2>said || code=$?
+    echo $code >code
+} | head -n 1 >line
+[ "$(cat code) $(wc -l <line) $(wc -c <said)" = "0 1 0" ] || fail "label export | head: $(cat code) $(cat said)"
+
 find run -type f -exec sha256sum {} + | LC_ALL=C sort >before
 must 0 "$rlhf" rounds "$root/configs/tiny.yaml" --set run=run
 find run -type f -exec sha256sum {} + | LC_ALL=C sort >after
