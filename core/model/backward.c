@@ -1,4 +1,5 @@
 /* Backward: gradients of rows to gradients of parameters, in the mirrored order of forward.c. */
+#include "core/model/adapter.h"
 #include "core/model/internal.h"
 
 /* The gradient that enters a branch through its dropout; without dropout it is dx itself. */
@@ -11,9 +12,16 @@ static mat branch_grad(const workspace *ws, mat dx, int site) {
 }
 
 static void linear_backward(const model *m, workspace *ws, const weight *w, vec bias, mat x, mat dy, mat dx) {
-    op(ws->dev, linear_dw, .dw = weights_mat_grad(m->w, w->w), .dy = dy, .x = x,
-       .db = weights_vec_grad(m->w, bias), .scratch = ws->scratch);
+    if (m->w->use == WEIGHTS_TRAINED)
+        op(ws->dev, linear_dw, .dw = weights_mat_grad(m->w, w->w), .dy = dy, .x = x,
+           .db = weights_vec_grad(m->w, bias), .scratch = ws->scratch);
     op(ws->dev, linear_dx, .dx = dx, .dy = dy, .w = *w);
+}
+
+/* What an adapter of the same product adds to dx. */
+static void low_backward(const model *m, workspace *ws, int l, adapter_site site, const layer_saved *s, mat x,
+                         mat dy, mat dx) {
+    adapter_backward(m->adapter, l, site, x, s->low[site], dy, ws->dlow, dx, ws->scratch);
 }
 
 /* dx: gradient of the block's output, becomes that of its input x_in. */
@@ -25,17 +33,22 @@ static void layer_backward(const model *m, workspace *ws, int l, mat x_in, const
     mat dn = mat_rows(ws->dn, 0, n), dact = mat_rows(ws->dact, 0, n), dup = mat_rows(ws->dup, 0, n);
     mat datt = mat_rows(ws->datt, 0, n), dqkv = mat_rows(ws->dqkv, 0, n);
 
-    linear_backward(m, ws, &p->down, p->down_bias, s->act, branch_grad(ws, dx, 2 + 2 * l), dact);
+    mat dbranch = branch_grad(ws, dx, 2 + 2 * l);
+    linear_backward(m, ws, &p->down, p->down_bias, s->act, dbranch, dact);
+    low_backward(m, ws, l, ADAPTER_DOWN, s, s->act, dbranch, dact);
     if (c->activation == ACTIVATION_SWIGLU)
         op(dev, glu_dx, .dx = dup, .dy = dact, .x = s->up);
     else
         op(dev, gelu_dx, .dx = dup, .dy = dact, .x = s->up);
     linear_backward(m, ws, &p->up, p->up_bias, s->norm2, dup, dn);
+    low_backward(m, ws, l, ADAPTER_UP, s, s->norm2, dup, dn);
     op(dev, norm_dx, .dx = dx, .dy = dn, .x = s->mid, .gain = p->norm2_gain,
        .dgain = weights_vec_grad(m->w, p->norm2_gain), .dbias = weights_vec_grad(m->w, p->norm2_bias),
        .mean = s->mean2, .rstd = s->rstd2, .kind = c->norm);
 
-    linear_backward(m, ws, &p->out, p->out_bias, s->att, branch_grad(ws, dx, 1 + 2 * l), datt);
+    dbranch = branch_grad(ws, dx, 1 + 2 * l);
+    linear_backward(m, ws, &p->out, p->out_bias, s->att, dbranch, datt);
+    low_backward(m, ws, l, ADAPTER_OUT, s, s->att, dbranch, datt);
     op(dev, attention_dx, .dqkv = dqkv, .dout = datt, .out = s->att, .lse = s->lse, .qkv = s->qkv,
        .start = {ws->start.data, ws->b.n_seq + 1}, .max_len = ws->max_len, .shape = model_attention_shape(c),
        .scratch = ws->scratch);
@@ -44,6 +57,7 @@ static void layer_backward(const model *m, workspace *ws, int l, mat x_in, const
            .position = {ws->position.data, n}, .n_rotated = c->n_head + c->n_kv_head, .head_dim = c->head_dim,
            .inverse = 1);
     linear_backward(m, ws, &p->qkv, p->qkv_bias, s->norm1, dqkv, dn);
+    low_backward(m, ws, l, ADAPTER_QKV, s, s->norm1, dqkv, dn);
     op(dev, norm_dx, .dx = dx, .dy = dn, .x = x_in, .gain = p->norm1_gain,
        .dgain = weights_vec_grad(m->w, p->norm1_gain), .dbias = weights_vec_grad(m->w, p->norm1_bias),
        .mean = s->mean1, .rstd = s->rstd1, .kind = c->norm);
@@ -73,9 +87,9 @@ static void heads_backward(const model *m, workspace *ws, const row_grads *grads
     }
     if (grads->score) {
         dev->ops->upload(dev, ws->dscore.data, grads->score, bytes);
-        op(dev, score_dx, .dhidden = dhidden, .hidden = hidden, .dw = weights_vec_grad(m->w, m->w->score),
-           .dbias = weights_vec_grad(m->w, m->w->score_bias), .w = m->w->score,
-           .dscore = {ws->dscore.data, n});
+        op(dev, score_dx, .dhidden = dhidden, .hidden = hidden,
+           .dw = model_vec_grad(m, model_score_weight(m)), .dbias = model_vec_grad(m, model_score_bias(m)),
+           .w = model_score_weight(m), .dscore = {ws->dscore.data, n});
     }
     op(dev, fill, .y = {drow.data, (int64_t)n * drow.cols}, .value = 0);
     op(dev, norm_dx, .dx = drow, .dy = dhidden, .x = mat_rows(ws->row_x, 0, n), .gain = m->w->norm_gain,
@@ -95,7 +109,7 @@ static void embedding_backward(const model *m, workspace *ws, mat dx) {
 
 static status check(const model *m, const workspace *ws, const row_grads *grads, const row_values *values,
                     error *err) {
-    if (!m->w->trained) return error_set(err, STATUS_FAILED, "a frozen model has no backward");
+    if (!model_flat(m)->grad) return error_set(err, STATUS_FAILED, "a frozen model has no backward");
     if (ws->owner != m || ws->version != m->version || !ws->options.for_backward || ws->extended)
         return error_set(err, STATUS_FAILED, "the workspace does not hold this model's forward for backward");
     if ((grads->logprob || grads->entropy) && (!m->config.language_head || !ws->has_targets))
@@ -124,7 +138,7 @@ status model_backward(model *m, workspace *ws, const row_grads *grads, row_value
             model_layer_forward(m, ws, l, x_in, &s, mat_rows(ws->x[l + 1], 0, n), NULL);
         layer_backward(m, ws, l, x_in, &s, dx);
     }
-    embedding_backward(m, ws, dx);
+    if (m->w->use == WEIGHTS_TRAINED) embedding_backward(m, ws, dx);
     ws->owner = NULL;
     if (!values) return STATUS_OK;
     size_t bytes = sizeof(float) * (size_t)n_row;

@@ -7,6 +7,7 @@
 #include "core/base/buffer.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/model/adapter.h"
 #include "core/model/config.h"
 
 enum { CONFIG_LIMIT = 1 << 20 };
@@ -172,10 +173,27 @@ static status read_config(const reader *r, model_config *c) {
     return STATUS_OK;
 }
 
+/* An adapter of others brings no config.json: it is that of its model, with the head of its task. */
+static status load_base_config(const char *directory, model_config *out, error *err) {
+    adapter_source source;
+    TRY(adapter_source_read(directory, &source, err));
+    status s = model_config_load(source.base, out, err);
+    if (source.is_classifier) {
+        out->n_score = 1;
+        out->language_head = 0;
+    }
+    adapter_source_free(&source);
+    return s;
+}
+
 status model_config_load(const char *directory, model_config *out, error *err) {
     char *path = path_join(directory, "config.json");
     if (!path) return error_memory(err, "a path");
     json_t *root = NULL;
+    if (!path_exists(path) && adapter_is_directory(directory)) {
+        free(path);
+        return load_base_config(directory, out, err);
+    }
     status s = parse_json_file(path, CONFIG_LIMIT, &root, err);
     if (s == STATUS_OK) s = read_config(&(reader){root, path, err}, out);
     json_decref(root);

@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "core/base/file.h"
+#include "core/base/lineage.h"
+#include "core/base/path.h"
 #include "core/files/safetensors.h"
+#include "core/model/adapter.h"
 #include "core/model/family.h"
 #include "core/model/internal.h"
 
@@ -159,48 +162,179 @@ static status load_tensors(weights *w, const safetensors *file, error *err) {
     return s;
 }
 
-status model_load(device *dev, const char *directory, const model_options *o, model **out, error *err) {
+/* The directory's weights, packed; the score head drawn where the file has none. */
+static status load_weights(device *dev, const char *directory, const model_config *config, weights_use use,
+                           const model_options *o, weights **out, error *err) {
+    safetensors *file;
     *out = NULL;
-    model_config config;
-    TRY(model_config_load(directory, &config, err));
-    if (o->language_head > 0 && !config.language_head)
+    TRY(safetensors_open(directory, &file, err));
+    status s = check_file(config, file, err);
+    if (s == STATUS_OK) s = weights_make(dev, config, use, out, err);
+    if (s == STATUS_OK && config->n_score)
+        s = weights_draw(*out, (*out)->flat.n_param - 1 - config->score_bias, o->seed, o->round, err);
+    if (s == STATUS_OK) s = load_tensors(*out, file, err);
+    if (s == STATUS_OK && !((*out)->directory = strdup(directory))) s = error_memory(err, "a path");
+    safetensors_close(file);
+    if (s == STATUS_OK) {
+        weights_pack(*out);
+        return STATUS_OK;
+    }
+    weights_release(*out);
+    *out = NULL;
+    return s;
+}
+
+/* Which heads the model is to have. */
+static status choose_heads(const char *directory, const model_options *o, model_config *config, error *err) {
+    if (o->language_head > 0 && !config->language_head)
         return error_set(err, STATUS_DATA, "%s: a model that only scores: it has no language head",
                          directory);
-    if (o->language_head >= 0) config.language_head = o->language_head;
-    if (o->n_score >= 0) config.n_score = o->n_score;
-    if (o->score_bias >= 0) config.score_bias = o->score_bias;
-    if (o->n_vocab > config.vocab_size)
+    if (o->language_head >= 0) config->language_head = o->language_head;
+    if (o->n_score >= 0) config->n_score = o->n_score;
+    if (o->score_bias >= 0) config->score_bias = o->score_bias;
+    if (o->n_vocab > config->vocab_size)
         return error_set(err, STATUS_DATA, "%s: the tokenizer has ids up to %d, the model %d", directory,
-                         o->n_vocab - 1, config.vocab_size);
-    if (o->n_vocab > 0) config.n_vocab = o->n_vocab;
+                         o->n_vocab - 1, config->vocab_size);
+    if (o->n_vocab > 0) config->n_vocab = o->n_vocab;
+    return STATUS_OK;
+}
+
+/* ---- weights that are shared ---- */
+
+static status is_same_base(weights *w, const char *directory, int *same, error *err) {
+    char *ours = path_absolute(w->directory), *theirs = path_absolute(directory);
+    status s = ours && theirs ? STATUS_OK : error_memory(err, "a path");
+    *same = s == STATUS_OK && strcmp(ours, theirs) == 0;
+    free(ours);
+    free(theirs);
+    if (s != STATUS_OK || *same) return s;
+    hash a, b;
+    uint64_t bytes;
+    TRY(weights_hash(w, &a, err));
+    TRY(hash_artifact(directory, &b, &bytes, err));
+    *same = hash_equal(&a, &b);
+    return STATUS_OK;
+}
+
+/* The frozen weights of a directory: those of o->share where they serve, else read. body: their config,
+   without a score head. */
+static status find_base(device *dev, const char *directory, const model_config *body, const model_options *o,
+                        weights **out, error *err) {
+    weights *w = o->share ? o->share->w : NULL;
+    int serves = w && w->directory && w->use != WEIGHTS_TRAINED && w->dev == dev && !w->config.n_score &&
+                 (w->use == WEIGHTS_PASSED || !o->trained) &&
+                 w->config.language_head >= body->language_head && model_config_same_body(&w->config, body);
+    if (serves) TRY(is_same_base(w, directory, &serves, err));
+    if (!serves)
+        return load_weights(dev, directory, body, o->trained ? WEIGHTS_PASSED : WEIGHTS_FROZEN, o, out, err);
+    w->users++;
+    *out = w;
+    return STATUS_OK;
+}
+
+/* ---- adapted models ---- */
+
+static status check_agreement(const char *directory, const model_config *config, const lora_options *stored,
+                              const model_options *o, error *err) {
+    uint32_t theirs, ours;
+    if (!o->trained) return STATUS_OK;
+    if (!o->lora)
+        return error_set(
+            err, STATUS_USAGE,
+            "%s: is an adapter: set lora_rank to train it further, or merge it first (rlhf merge)",
+            directory);
+    TRY(lora_choose_targets(config, stored, &theirs, err));
+    TRY(lora_choose_targets(config, o->lora, &ours, err));
+    if (stored->rank == o->lora->rank && stored->alpha == o->lora->alpha && theirs == ours) return STATUS_OK;
+    return error_set(err, STATUS_USAGE,
+                     "%s: an adapter of rank %d and alpha %g cannot be trained further as one of rank %d and "
+                     "alpha %g%s",
+                     directory, stored->rank, (double)stored->alpha, o->lora->rank, (double)o->lora->alpha,
+                     theirs == ours ? "" : " or of other targets");
+}
+
+/* A fresh adapter of a model that scores starts from its head. */
+static status load_head(adapter *a, const char *base, error *err) {
+    safetensors *file;
+    if (!a->config.n_score) return STATUS_OK;
+    TRY(safetensors_open(base, &file, err));
+    status s = adapter_take_head(a, file, "", err);
+    safetensors_close(file);
+    return s;
+}
+
+static status load_adapted(device *dev, const char *directory, const adapter_source *stored,
+                           const model_config *config, const model_options *o, model **out, error *err) {
+    const char *base = stored ? stored->base : directory;
+    model_config body;
+    weights *w = NULL;
+    adapter *a = NULL;
+    if (stored) TRY(check_agreement(directory, config, &stored->how, o, err));
+    TRY(model_config_load(base, &body, err));
+    if (!model_config_same_body(&body, config))
+        return error_set(err, STATUS_DATA, "%s: an adapter of another shape than its model %s", directory,
+                         base);
+    body.n_score = body.score_bias = 0;
+    body.language_head &= config->language_head;
+    if (config->language_head && !body.language_head)
+        return error_set(err, STATUS_DATA, "%s: a model that only scores: it has no language head", base);
+    body.language_head |= !config->n_score;
+    TRY(find_base(dev, base, &body, o, &w, err));
+    status s = adapter_make(dev, config, stored ? &stored->how : o->lora, o->trained, &a, err);
+    if (s == STATUS_OK) s = adapter_draw(a, o->seed, o->round, err);
+    if (s == STATUS_OK) s = stored ? adapter_load(a, directory, 0, err) : load_head(a, base, err);
+    if (s == STATUS_OK) s = model_make(w, config, a, out, err);
+    if (s == STATUS_OK) {
+        adapter_pack(a);
+        return STATUS_OK;
+    }
+    adapter_free(a);
+    weights_release(w);
+    return s;
+}
+
+/* A frozen model may lie over weights that another one adapts. */
+static status load_whole(device *dev, const char *directory, const model_config *config,
+                         const model_options *o, model **out, error *err) {
+    weights *w;
+    if (o->share && !o->trained && !config->n_score)
+        TRY(find_base(dev, directory, config, o, &w, err));
+    else
+        TRY(load_weights(dev, directory, config, o->trained ? WEIGHTS_TRAINED : WEIGHTS_FROZEN, o, &w, err));
+    status s = model_make(w, config, NULL, out, err);
+    if (s != STATUS_OK) weights_release(w);
+    return s;
+}
+
+status model_load(device *dev, const char *directory, const model_options *o, model **out, error *err) {
+    model_config config;
+    adapter_source source = {0};
+    int stored = adapter_is_directory(directory);
+    *out = NULL;
+    TRY(model_config_load(directory, &config, err));
+    TRY(choose_heads(directory, o, &config, err));
+    if (stored) TRY(adapter_source_read(directory, &source, err));
+    status s = stored || o->lora ? load_adapted(dev, directory, stored ? &source : NULL, &config, o, out, err)
+                                 : load_whole(dev, directory, &config, o, out, err);
+    adapter_source_free(&source);
+    return s;
+}
+
+static status restore_weights(weights *w, const char *directory, error *err) {
     safetensors *file;
     TRY(safetensors_open(directory, &file, err));
-    status s = check_file(&config, file, err);
-    if (s == STATUS_OK) s = model_make(dev, &config, o->trained, out, err);
-    if (s == STATUS_OK && config.n_score)
-        s = weights_draw((*out)->w, (*out)->w->flat.n_param - 1 - config.score_bias, o->seed, o->round, err);
-    if (s == STATUS_OK) s = load_tensors((*out)->w, file, err);
+    status s = check_tensors(w, file, 1, err);
+    if (s == STATUS_OK) s = load_tensors(w, file, err);
     safetensors_close(file);
-    if (s != STATUS_OK) {
-        model_free(*out);
-        *out = NULL;
-        return s;
-    }
-    model_changed(*out);
-    return STATUS_OK;
+    return s;
 }
 
 status model_restore(model *m, const char *directory, error *err) {
     model_config config;
-    safetensors *file;
     TRY(model_config_load(directory, &config, err));
     if (!model_config_same_body(&config, &m->config))
         return error_set(err, STATUS_DATA, "%s: a model of another shape", directory);
-    TRY(safetensors_open(directory, &file, err));
-    status s = check_tensors(m->w, file, 1, err);
-    if (s == STATUS_OK) s = load_tensors(m->w, file, err);
-    safetensors_close(file);
-    TRY(s);
+    TRY(m->adapter ? adapter_load(m->adapter, directory, 1, err) : restore_weights(m->w, directory, err));
     model_set_reward_scale(m, config.reward_mean, config.reward_std);
     model_changed(m);
     return STATUS_OK;
@@ -208,19 +342,37 @@ status model_restore(model *m, const char *directory, error *err) {
 
 /* ---- writing ---- */
 
-static status save_tensor(const weights *w, const float *parameters, const placed *t, int index,
+/* Where the tensor lies on the device. The list may be that of a whole model whose body and head lie apart.
+ */
+static const float *source_of(const model *m, const float *parameters, const placed *t) {
+    if (!m->adapter) return parameters + placed_offset(t);
+    if (strcmp(t->p->name, "score.weight") == 0) return m->adapter->score.data;
+    if (strcmp(t->p->name, "score.bias") == 0) return m->adapter->score_bias.data;
+    return m->w->flat.master + find_param(m->w, t->p->name)->offset + placed_offset(t) - t->p->offset;
+}
+
+static status merge(const model *m, const placed *t, float *rows, error *err) {
+    adapter_site site;
+    int layer;
+    if (!m->adapter || !adapter_find_site(t->p->name, &layer, &site)) return STATUS_OK;
+    return adapter_merge_rows(m->adapter, layer, site, t->first, t->n, t->p->cols, rows, err);
+}
+
+static status save_tensor(const model *m, const float *parameters, const placed *t, int index,
                           safetensors_writer *out, float *ours, float *stored, error *err) {
     size_t bytes = sizeof(float) * (size_t)placed_count(t);
-    TRY(w->dev->ops->download(w->dev, ours, parameters + placed_offset(t), bytes, err));
+    TRY(m->dev->ops->download(m->dev, ours, source_of(m, parameters, t), bytes, err));
+    TRY(merge(m, t, ours, err));
     if (t->transposed) transpose(ours, (int)t->shape[1], (int)t->shape[0], stored);
     safetensors_put(out, index, t->transposed ? stored : ours, bytes);
     return STATUS_OK;
 }
 
-static status save_tensors(const weights *w, const float *parameters, const char *path, error *err) {
+static status save_tensors(const model *m, const weights *shape, const float *parameters, const char *path,
+                           error *err) {
     placed *t;
     int n;
-    TRY(place_all(w, &t, &n, err));
+    TRY(place_all(shape, &t, &n, err));
     size_t most = (size_t)largest(t, n);
     float *ours = malloc(2 * most * sizeof *ours);
     tensor_entry *entry = calloc((size_t)n, sizeof *entry);
@@ -233,7 +385,7 @@ static status save_tensors(const weights *w, const float *parameters, const char
                                   .shape = {t[i].shape[0], t[i].shape[1]}};
     if (s == STATUS_OK) s = safetensors_begin(path, entry, n, &out, err);
     for (int i = 0; i < n && s == STATUS_OK; i++)
-        s = save_tensor(w, parameters, &t[i], i, out, ours, ours + most, err);
+        s = save_tensor(m, parameters, &t[i], i, out, ours, ours + most, err);
     if (s == STATUS_OK)
         s = safetensors_commit(out, err);
     else
@@ -244,11 +396,27 @@ static status save_tensors(const weights *w, const float *parameters, const char
     return s;
 }
 
-status model_save(const model *m, const float *parameters, const char *directory, error *err) {
+static status save_whole(const model *m, const float *parameters, const char *directory, error *err) {
+    weights shape = {.config = m->config};
     char *path = path_join(directory, "model.safetensors");
-    status s = path ? path_make_directories(directory, err) : error_memory(err, "a path");
-    if (s == STATUS_OK) s = model_config_save(&m->config, directory, err);
-    if (s == STATUS_OK) s = save_tensors(m->w, parameters ? parameters : m->w->flat.master, path, err);
+    status s = path ? weights_list_params(&shape, err) : error_memory(err, "a path");
+    if (s == STATUS_OK) s = save_tensors(m, &shape, parameters, path, err);
+    free(shape.params);
+    free(shape.layer);
     free(path);
     return s;
+}
+
+status model_save(const model *m, const float *parameters, const char *directory, error *err) {
+    const float *from = parameters ? parameters : model_flat(m)->master;
+    TRY(path_make_directories(directory, err));
+    TRY(model_config_save(&m->config, directory, err));
+    return m->adapter ? adapter_save(m->adapter, m->w, from, directory, err)
+                      : save_whole(m, from, directory, err);
+}
+
+status model_save_merged(const model *m, const char *directory, error *err) {
+    TRY(path_make_directories(directory, err));
+    TRY(model_config_save(&m->config, directory, err));
+    return save_whole(m, model_flat(m)->master, directory, err);
 }

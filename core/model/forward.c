@@ -1,4 +1,5 @@
 /* Forward: tokens to states to rows. A block's backward stands in backward.c in the mirrored order. */
+#include "core/model/adapter.h"
 #include "core/model/internal.h"
 
 /* Dropout's places: 0 the embedding, then two in each block. */
@@ -39,22 +40,26 @@ void model_layer_forward(const model *m, workspace *ws, int l, mat x_in, const l
     op(dev, norm, .y = s->norm1, .x = x_in, .gain = p->norm1_gain, .bias = p->norm1_bias, .mean = s->mean1,
        .rstd = s->rstd1, .kind = c->norm, .eps = c->norm_eps);
     op(dev, linear, .y = s->qkv, .x = s->norm1, .w = p->qkv, .bias = p->qkv_bias);
+    adapter_forward(m->adapter, l, ADAPTER_QKV, s->norm1, s->low[ADAPTER_QKV], s->qkv);
     if (c->position == POSITION_ROPE)
         op(dev, rope, .x = s->qkv, .cosine = m->w->cosine, .sine = m->w->sine,
            .position = {ws->position.data, x_in.rows}, .n_rotated = c->n_head + c->n_kv_head,
            .head_dim = c->head_dim);
     attend(m, ws, l, s, kv);
     op(dev, linear, .y = branch, .x = s->att, .w = p->out, .bias = p->out_bias);
+    adapter_forward(m->adapter, l, ADAPTER_OUT, s->att, s->low[ADAPTER_OUT], branch);
     add_residual(ws, s->mid, x_in, branch, dropout_site(l, 0));
 
     op(dev, norm, .y = s->norm2, .x = s->mid, .gain = p->norm2_gain, .bias = p->norm2_bias, .mean = s->mean2,
        .rstd = s->rstd2, .kind = c->norm, .eps = c->norm_eps);
     op(dev, linear, .y = s->up, .x = s->norm2, .w = p->up, .bias = p->up_bias);
+    adapter_forward(m->adapter, l, ADAPTER_UP, s->norm2, s->low[ADAPTER_UP], s->up);
     if (c->activation == ACTIVATION_SWIGLU)
         op(dev, glu, .y = s->act, .x = s->up);
     else
         op(dev, gelu, .y = s->act, .x = s->up);
     op(dev, linear, .y = branch, .x = s->act, .w = p->down, .bias = p->down_bias);
+    adapter_forward(m->adapter, l, ADAPTER_DOWN, s->act, s->low[ADAPTER_DOWN], branch);
     add_residual(ws, x_out, s->mid, branch, dropout_site(l, 1));
 }
 
@@ -119,7 +124,7 @@ status model_read(const model *m, workspace *ws, row_values *values, error *err)
     }
     if (values->score) {
         if (!m->config.n_score) return error_set(err, STATUS_FAILED, "the model has no score head");
-        op(dev, score, .score = {ws->score.data, n}, .w = m->w->score, .bias = m->w->score_bias,
+        op(dev, score, .score = {ws->score.data, n}, .w = model_score_weight(m), .bias = model_score_bias(m),
            .hidden = hidden);
     }
     size_t bytes = sizeof(float) * (size_t)n;

@@ -3,15 +3,22 @@
 #define RLHF_MODEL_INTERNAL_H
 
 #include "core/base/arena.h"
+#include "core/base/hash.h"
 #include "core/model/model.h"
 
 /* One block's parameters. Absent ones have data NULL. qkv rows are [q | k | v], up rows are [gate | up] with
  * SwiGLU. */
+typedef struct adapter adapter; /* core/model/adapter.h */
+
 typedef struct layer_params {
     vec norm1_gain, norm1_bias, norm2_gain, norm2_bias;
     weight qkv, out, up, down;
     vec qkv_bias, out_bias, up_bias, down_bias;
 } layer_params;
+
+/* FROZEN: forward alone. PASSED: gradients go through them, to an adapter. TRAINED: gradients of their own.
+ */
+typedef enum weights_use { WEIGHTS_FROZEN, WEIGHTS_PASSED, WEIGHTS_TRAINED } weights_use;
 
 /* The parameters of a body with its heads and the copies of them that products read. Frozen ones may serve
    several models. */
@@ -21,7 +28,10 @@ typedef struct weights {
     model_config config; /* heads: those that lie here */
     flat flat;
     param *params;
-    int trained;
+    weights_use use;
+    char *directory; /* that they were read from; NULL: made here */
+    hash sha256;     /* of it, once has_hash */
+    int has_hash;
     void *memory; /* everything below lies in it */
     mat token_table, position_table;
     weight head; /* packs of the language head; w is token_table when tied */
@@ -34,13 +44,20 @@ struct model {
     device *dev;
     model_config config;
     weights *w;
+    adapter *adapter; /* NULL: none */
     uint64_t version; /* counts model_changed */
 };
+
+/* The products of a block that an adapter can add to. */
+typedef enum adapter_site { ADAPTER_QKV, ADAPTER_OUT, ADAPTER_UP, ADAPTER_DOWN, ADAPTER_SITES } adapter_site;
+/* How many of the family's matrices can lie side by side at a site: q, k and v. */
+enum { ADAPTER_MOST_PARTS = 3 };
 
 /* Activations of one block that backward needs, in the order they are made. */
 typedef struct layer_saved {
     mat norm1, qkv, att, lse, mid, norm2, up, act; /* mid: after the attention's residual */
     vec mean1, rstd1, mean2, rstd2;
+    mat low[ADAPTER_SITES]; /* an adapter's A x, scaled */
 } layer_saved;
 
 struct workspace {
@@ -58,7 +75,7 @@ struct workspace {
     mat row_x, hidden;  /* [n_row, d] gathered states and their final norm */
     vec row_mean, row_rstd, logprob, entropy, lse, score;
     vec dlogprob, dentropy, dscore; /* backward only, as all that follows */
-    mat dx, dn, dqkv, datt, dup, dact, dhidden, drow;
+    mat dx, dn, dqkv, datt, dup, dact, dhidden, drow, dlow;
     vec scratch;
     /* host */
     void *host;
@@ -104,23 +121,33 @@ static inline struct attention_shape model_attention_shape(const model_config *c
     return (struct attention_shape){c->n_head, c->n_kv_head, c->head_dim,
                                     1.0f / __builtin_sqrtf((float)c->head_dim), 0};
 }
-/* A parameter's gradient lies where the parameter does. */
+/* A parameter's gradient lies where the parameter does; absent while the weights are frozen. */
 static inline vec weights_vec_grad(const weights *w, vec p) {
-    return p.data ? (vec){w->flat.grad + (p.data - w->flat.master), p.n} : p;
+    return p.data && w->flat.grad ? (vec){w->flat.grad + (p.data - w->flat.master), p.n} : (vec){0};
 }
 static inline mat weights_mat_grad(const weights *w, mat p) {
-    if (p.data) p.data = w->flat.grad + (p.data - w->flat.master);
+    if (!p.data || !w->flat.grad) return (mat){0};
+    p.data = w->flat.grad + (p.data - w->flat.master);
     return p;
 }
 
-/* model.c: a model with memory and no values. */
-status model_make(device *dev, const model_config *config, int trained, model **out, error *err);
+/* model.c: a model over weights, which it takes over. */
+status model_make(weights *w, const model_config *config, adapter *a, model **out, error *err);
+vec model_score_weight(const model *m);
+vec model_score_bias(const model *m);
+/* A gradient among those of what is trained. */
+static inline vec model_vec_grad(const model *m, vec p) {
+    const flat *f = model_flat(m);
+    return p.data && f->grad ? (vec){f->grad + (p.data - f->master), p.n} : (vec){0};
+}
 /* weights.c: weights with memory and no values; then values for parameters [first, n_param); then the packs.
  */
-status weights_make(device *dev, const model_config *config, int trained, weights **out, error *err);
+status weights_make(device *dev, const model_config *config, weights_use use, weights **out, error *err);
 status weights_draw(weights *w, int first, uint64_t seed, int round, error *err);
 void weights_pack(weights *w);
 void weights_release(weights *w); /* one user less; the last one frees */
+/* SHA-256 of the directory they came from (lineage.h), read once. */
+status weights_hash(weights *w, hash *out, error *err);
 /* params.c: the list of parameters and their offsets; weights->params is made, the pointers are bound to
  * flat.master. */
 status weights_list_params(weights *w, error *err);

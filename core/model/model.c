@@ -4,43 +4,39 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/adapter.h"
 #include "core/model/internal.h"
 
-status model_make(device *dev, const model_config *config, int trained, model **out, error *err) {
-    *out = NULL;
-    model *m = calloc(1, sizeof *m);
-    if (!m) return error_memory(err, "a model");
-    *m = (model){.dev = dev, .config = *config};
-    status s = weights_make(dev, config, trained, &m->w, err);
-    if (s != STATUS_OK) {
-        model_free(m);
-        return s;
-    }
-    *out = m;
+status model_make(weights *w, const model_config *config, adapter *a, model **out, error *err) {
+    *out = calloc(1, sizeof **out);
+    if (!*out) return error_memory(err, "a model");
+    **out = (model){.dev = w->dev, .config = *config, .w = w, .adapter = a};
     return STATUS_OK;
 }
 
 void model_free(model *m) {
     if (!m) return;
+    adapter_free(m->adapter);
     weights_release(m->w);
     free(m);
 }
 
 status model_init(device *dev, const model_config *config, uint64_t seed, int trained, model **out,
                   error *err) {
-    TRY(model_make(dev, config, trained, out, err));
-    status s = weights_draw((*out)->w, 0, seed, 0, err);
-    if (s != STATUS_OK) {
-        model_free(*out);
-        *out = NULL;
-        return s;
-    }
-    model_changed(*out);
-    return STATUS_OK;
+    weights *w;
+    *out = NULL;
+    TRY(weights_make(dev, config, trained ? WEIGHTS_TRAINED : WEIGHTS_FROZEN, &w, err));
+    status s = weights_draw(w, 0, seed, 0, err);
+    if (s == STATUS_OK) s = model_make(w, config, NULL, out, err);
+    if (s == STATUS_OK)
+        model_changed(*out);
+    else
+        weights_release(w);
+    return s;
 }
 
 status model_copy(model *to, const model *from, error *err) {
-    const flat *f = &to->w->flat, *g = &from->w->flat;
+    const flat *f = model_flat(to), *g = model_flat(from);
     if (!model_config_same_body(&to->config, &from->config))
         return error_set(err, STATUS_DATA, "the two models have different shapes");
     for (int i = 0; i < f->n_param; i++)
@@ -58,7 +54,11 @@ status model_copy(model *to, const model *from, error *err) {
 
 const model_config *model_get_config(const model *m) { return &m->config; }
 device *model_device(const model *m) { return m->dev; }
-const flat *model_flat(const model *m) { return &m->w->flat; }
+const flat *model_flat(const model *m) { return m->adapter ? &m->adapter->flat : &m->w->flat; }
+int model_lora_rank(const model *m) { return m->adapter ? m->adapter->how.rank : 0; }
+const char *model_base(const model *m) { return m->adapter ? m->w->directory : NULL; }
+vec model_score_weight(const model *m) { return m->adapter ? m->adapter->score : m->w->score; }
+vec model_score_bias(const model *m) { return m->adapter ? m->adapter->score_bias : m->w->score_bias; }
 
 void model_set_reward_scale(model *m, float mean, float std) {
     m->config.reward_mean = mean;
@@ -67,11 +67,14 @@ void model_set_reward_scale(model *m, float mean, float std) {
 
 void model_changed(model *m) {
     m->version++;
-    weights_pack(m->w);
+    if (m->adapter)
+        adapter_pack(m->adapter);
+    else
+        weights_pack(m->w);
 }
 
 status model_fold_reward_scale(model *m, error *err) {
-    vec score = m->w->score, score_bias = m->w->score_bias;
+    vec score = model_score_weight(m), score_bias = model_score_bias(m);
     if (!m->config.n_score || !m->config.score_bias)
         return error_set(err, STATUS_USAGE,
                          "a reward's scale can only be folded into a score head with a bias");
@@ -86,4 +89,7 @@ status model_fold_reward_scale(model *m, error *err) {
     return m->dev->ops->sync(m->dev, err);
 }
 
-void model_zero_grad(model *m) { op(m->dev, fill, .y = {m->w->flat.grad, m->w->flat.count}, .value = 0); }
+void model_zero_grad(model *m) {
+    const flat *f = model_flat(m);
+    op(m->dev, fill, .y = {f->grad, f->count}, .value = 0);
+}

@@ -26,6 +26,7 @@ typedef struct limits {
     int max_token, max_row, max_seq, max_len; /* per call */
     int backward;                             /* 0: nothing is saved, backward is refused */
     keep_kind keep;
+    int lora_rank;      /* largest rank of the models that it is lent to; 0: none is adapted */
     int n_slot, n_page; /* a cache's sequences and pages of KV_PAGE positions */
 } limits;
 
@@ -82,6 +83,16 @@ typedef struct flat {
 } flat;
 
 /* ---- making ---- */
+/* Low-rank adaptation (LoRA, Hu et al. 2021): a targeted matrix W acts as W + (alpha / rank) B A; the weights
+   are frozen, A, B and a score head are what is trained. */
+enum { LORA_TARGETS = 8, LORA_MOST_RANK = 256 };
+typedef struct lora_options {
+    int rank;
+    float alpha;
+    int n_target;
+    const char *const *target; /* PEFT's names, ends of the matrices' names ("q_proj"); none: all matrices */
+} lora_options;
+
 /* How a directory is read: trained, and with which heads (config.language_head, n_score, score_bias are
    overridden when
    >= 0). A score head that the directory lacks is drawn N(0, 1 / (d + 1)) from (seed, round). */
@@ -91,9 +102,15 @@ typedef struct model_options {
     int n_vocab;                            /* 0: vocab_size */
     uint64_t seed;
     int round;
+    const lora_options *lora; /* adapt it: a fresh adapter, or the directory's own, which must agree. NULL: an
+                                 adapter that is there is used, but not trained */
+    const model *share;       /* its frozen weights are used again if they came from the same directory, or
+                                 one of the same hash; NULL: none */
 } model_options;
 
-/* STATUS_DATA: missing or unreadable files, missing, unknown or wrongly shaped tensors, each by name. */
+/* A model directory, or an adapter's as PEFT writes them: its weights are those of the directory that it
+   names. STATUS_DATA: missing or unreadable files, missing, unknown or wrongly shaped tensors, each by name.
+   STATUS_USAGE: an adapter that would be trained without or with other `lora`. */
 status model_load(device *dev, const char *directory, const model_options *options, model **out, error *err);
 /* N(0, 0.02), positions 0.01, residual projections / sqrt(2 n_layer), biases 0, gains 1 (GPT-2, Radford et
  * al. 2019). */
@@ -104,15 +121,22 @@ status model_restore(model *m, const char *directory, error *err);
 /* Parameters of the same body copied on the device; heads of `to` that `from` lacks stay. */
 status model_copy(model *to, const model *from, error *err);
 void model_free(model *m);
-/* config.json, model.safetensors (file-by-file atomic). parameters: NULL for the model's own, else f32 on the
-   device at the flat's offsets (an average, say). Waits for the device. */
+/* config.json, model.safetensors (file-by-file atomic); of an adapted model config.json, adapter_config.json,
+   adapter_model.safetensors and base.json, which names the weights' directory and its hash. parameters: NULL
+   for the model's own, else f32 on the device at the flat's offsets (an average, say). Waits for the device.
+ */
 status model_save(const model *m, const float *parameters, const char *directory, error *err);
+/* An adapted model as a whole one: W + (alpha / rank) B A in f32. Others as model_save. */
+status model_save_merged(const model *m, const char *directory, error *err);
 
 const model_config *model_get_config(const model *m);
 void model_set_reward_scale(model *m, float mean, float std); /* kept in config.json */
 device *model_device(const model *m);
-/* What is trained (also of a frozen model, grad NULL). */
+/* What is trained (also of a frozen model, grad NULL): the weights, or the adapter and the score head. */
 const flat *model_flat(const model *m);
+int model_lora_rank(const model *m); /* 0: not adapted */
+/* The directory that an adapted model's weights came from; NULL: not adapted. Its hash (lineage.h's). */
+const char *model_base(const model *m);
 /* After an update: packed copies are made again. */
 void model_changed(model *m);
 /* A value model starts from the normalised scalar: weight / std, bias - mean / std; then mean 0, std 1. Needs
@@ -124,6 +148,13 @@ int64_t model_count_parameters(const model_config *config);
 /* Adds what model_init / model_load, workspace_create and kv_create will allocate. */
 status model_plan(device *dev, const model_config *config, int trained, const char *owner, memory_plan *plan,
                   error *err);
+/* The same of an adapter; and of the frozen weights that adapters of several models share. */
+status model_plan_adapter(device *dev, const model_config *config, const lora_options *how, int trained,
+                          const char *owner, memory_plan *plan, error *err);
+status model_plan_base(device *dev, const model_config *config, const char *owner, memory_plan *plan,
+                       error *err);
+/* Floats of the adapter's flat arrays. */
+status model_count_adapter(const model_config *config, const lora_options *how, int64_t *count, error *err);
 status workspace_plan(device *dev, const model_config *config, const limits *limits, const char *owner,
                       memory_plan *plan, error *err);
 status kv_plan(const model_config *config, const limits *limits, const char *owner, memory_plan *plan,

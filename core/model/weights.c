@@ -3,13 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/lineage.h"
 #include "core/model/internal.h"
 
 static void take_packs(const weights *w, arena *a, weight *x) {
     int n = x->w.rows, k = x->w.cols;
     x->forward.n = w->dev->ops->forward_pack(w->dev, x->type, n, k);
     x->forward.data = ARENA_TAKE(a, float, x->forward.n);
-    if (!w->trained) return;
+    if (w->use == WEIGHTS_FROZEN) return;
     x->backward.n = w->dev->ops->backward_pack(w->dev, x->type, n, k);
     x->backward.data = ARENA_TAKE(a, float, x->backward.n);
 }
@@ -31,7 +32,7 @@ static void lay_out(weights *w, arena *a, const char *owner, memory_plan *plan) 
     w->flat.master = ARENA_TAKE(a, float, w->flat.count);
     if (plan) plan_add(plan, owner, "weights", a->used - before);
     before = a->used;
-    w->flat.grad = w->trained ? ARENA_TAKE(a, float, w->flat.count) : NULL;
+    w->flat.grad = w->use == WEIGHTS_TRAINED ? ARENA_TAKE(a, float, w->flat.count) : NULL;
     if (plan) plan_add(plan, owner, "gradients", a->used - before);
     before = a->used;
     weights_bind_params(w);
@@ -65,12 +66,12 @@ static status upload_rope(weights *w, error *err) {
     return s;
 }
 
-status weights_make(device *dev, const model_config *config, int trained, weights **out, error *err) {
+status weights_make(device *dev, const model_config *config, weights_use use, weights **out, error *err) {
     *out = NULL;
     TRY(model_config_check(config, 0, err));
     weights *w = calloc(1, sizeof *w);
     if (!w) return error_memory(err, "weights");
-    *w = (weights){.users = 1, .dev = dev, .config = *config, .trained = trained};
+    *w = (weights){.users = 1, .dev = dev, .config = *config, .use = use};
     arena measure = {0}, a = {0};
     status s = weights_list_params(w, err);
     if (s == STATUS_OK) {
@@ -81,7 +82,7 @@ status weights_make(device *dev, const model_config *config, int trained, weight
         a = (arena){w->memory, 0, measure.used};
         lay_out(w, &a, "", NULL);
         op(dev, fill, .y = {w->flat.master, w->flat.count}, .value = 0);
-        if (trained) op(dev, fill, .y = {w->flat.grad, w->flat.count}, .value = 0);
+        if (w->flat.grad) op(dev, fill, .y = {w->flat.grad, w->flat.count}, .value = 0);
         s = upload_rope(w, err);
     }
     if (s != STATUS_OK) {
@@ -92,10 +93,10 @@ status weights_make(device *dev, const model_config *config, int trained, weight
     return STATUS_OK;
 }
 
-status model_plan(device *dev, const model_config *config, int trained, const char *owner, memory_plan *plan,
-                  error *err) {
+static status plan_weights(device *dev, const model_config *config, weights_use use, const char *owner,
+                           memory_plan *plan, error *err) {
     TRY(model_config_check(config, 0, err));
-    weights w = {.dev = dev, .config = *config, .trained = trained};
+    weights w = {.dev = dev, .config = *config, .use = use};
     arena measure = {0};
     status s = weights_list_params(&w, err);
     if (s == STATUS_OK) lay_out(&w, &measure, owner, plan);
@@ -104,12 +105,33 @@ status model_plan(device *dev, const model_config *config, int trained, const ch
     return s;
 }
 
+status model_plan(device *dev, const model_config *config, int trained, const char *owner, memory_plan *plan,
+                  error *err) {
+    return plan_weights(dev, config, trained ? WEIGHTS_TRAINED : WEIGHTS_FROZEN, owner, plan, err);
+}
+
+status model_plan_base(device *dev, const model_config *config, const char *owner, memory_plan *plan,
+                       error *err) {
+    model_config body = *config;
+    body.n_score = body.score_bias = 0;
+    return plan_weights(dev, &body, WEIGHTS_PASSED, owner, plan, err);
+}
+
 void weights_release(weights *w) {
     if (!w || --w->users > 0) return;
     if (w->memory) w->dev->ops->release(w->dev, w->memory);
     free(w->params);
     free(w->layer);
+    free(w->directory);
     free(w);
+}
+
+status weights_hash(weights *w, hash *out, error *err) {
+    uint64_t bytes;
+    if (!w->has_hash) TRY(hash_artifact(w->directory, &w->sha256, &bytes, err));
+    w->has_hash = 1;
+    *out = w->sha256;
+    return STATUS_OK;
 }
 
 static int ends_with(const char *text, const char *tail) {
