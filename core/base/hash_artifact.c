@@ -13,6 +13,7 @@ static int ends_with(const char *name, const char *tail) {
 static int belongs_to_model(const char *name) {
     if (ends_with(name, FILE_TEMPORARY)) return 0;
     return strcmp(name, "config.json") == 0 || strcmp(name, "generation_config.json") == 0 ||
+           strcmp(name, "adapter_config.json") == 0 || strcmp(name, "base.json") == 0 ||
            ends_with(name, ".safetensors") || ends_with(name, ".index.json") ||
            (strncmp(name, "tokenizer", 9) == 0 && ends_with(name, ".json"));
 }

@@ -76,7 +76,6 @@ status model_config_check(const model_config *c, int for_files, error *err) {
                          (double)c->norm_eps, (double)c->rope_theta);
     if (c->n_score < 0 || c->n_score > 1 || (c->score_bias && !c->n_score))
         return error_set(err, STATUS_USAGE, "model: n_score is %d, must be 0 or 1", c->n_score);
-    if (!c->n_score && !c->language_head) return error_set(err, STATUS_USAGE, "model: no head at all");
     /* Sizes are bounded above, so these products fit 64 bits; a matrix must fit an int each way and in
      * elements. */
     int64_t widest = (int64_t)(c->n_head + 2 * c->n_kv_head) * c->head_dim;

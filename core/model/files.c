@@ -278,7 +278,6 @@ static status load_adapted(device *dev, const char *directory, const adapter_sou
     body.language_head &= config->language_head;
     if (config->language_head && !body.language_head)
         return error_set(err, STATUS_DATA, "%s: a model that only scores: it has no language head", base);
-    body.language_head |= !config->n_score;
     TRY(find_base(dev, base, &body, o, &w, err));
     status s = adapter_make(dev, config, stored ? &stored->how : o->lora, o->trained, &a, err);
     if (s == STATUS_OK) s = adapter_draw(a, o->seed, o->round, err);

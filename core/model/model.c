@@ -8,6 +8,9 @@
 #include "core/model/internal.h"
 
 status model_make(weights *w, const model_config *config, adapter *a, model **out, error *err) {
+    *out = NULL;
+    if (!config->n_score && !config->language_head)
+        return error_set(err, STATUS_USAGE, "model: no head at all");
     *out = calloc(1, sizeof **out);
     if (!*out) return error_memory(err, "a model");
     **out = (model){.dev = w->dev, .config = *config, .w = w, .adapter = a};

@@ -11,6 +11,7 @@
 
 #include "core/model/internal.h"
 #include "tests/support/model_cases.h"
+#include "tests/support/places.h"
 
 /* Lengths around the pages' edges; 190 spans three. */
 static const int lengths[] = {190, 1, 64, 65, 7, 128};
@@ -39,12 +40,14 @@ static forward_options options_of(const scene *s, int for_backward) {
     return (forward_options){.temperature = s->temperature, .for_backward = for_backward};
 }
 
-static void open_scene(scene *s, device *dev, int which, int n_page) {
+/* adapted_in: the directory of an adapted model; NULL: a whole one. */
+static void open_scene(scene *s, device *dev, int which, int n_page, const char *adapted_in) {
     memset(s, 0, sizeof *s);
     s->c = case_config(which);
     s->dev = dev;
     s->temperature = which % 2 ? 0.7f : 1;
-    s->m = case_model(dev, &s->c, (uint64_t)which, 1);
+    s->m = adapted_in ? case_adapted(dev, &s->c, (uint64_t)which, 1, adapted_in)
+                      : case_model(dev, &s->c, (uint64_t)which, 1);
     s->training = case_workspace(dev, &s->c, 1, KEEP_ALL);
     s->scoring = case_workspace(dev, &s->c, 0, KEEP_ALL);
     limits l = case_limits(&s->c, 0, KEEP_ALL);
@@ -240,10 +243,16 @@ static void reversed_pages(scene *s) {
     kv_clear(s->kv);
 }
 
+/* Which case, and where its weights are to lie if it is adapted. */
+typedef struct rows_case {
+    int which;
+    const char *adapted_in;
+} rows_case;
+
 static void check_rows(device *dev, void *context) {
-    const int *which = context;
+    const rows_case *x = context;
     scene *s = malloc(sizeof *s);
-    open_scene(s, dev, *which, 48);
+    open_scene(s, dev, x->which, 48, x->adapted_in);
     packings(s);
     prefill_whole(s);
     prefill_pieces(s, "prefilled in chunks", 40);
@@ -263,22 +272,24 @@ static void test_rows(void **state) {
     (void)state;
     for (int which = 0; which < CASES; which++) {
         device *dev = case_device(DEVICE_CPU, 2, NULL);
-        check_rows(dev, &which);
+        check_rows(dev, &(rows_case){which, NULL});
         device_close(dev);
     }
 }
 
 /* The cache behind far memory and in a queue, on other instructions and threads. */
 static void test_rows_everywhere(void **state) {
-    (void)state;
-    int which[] = {CASE_GPT2, CASE_LLAMA};
-    for (int i = 0; i < 2; i++) case_each_device(check_rows, &which[i]);
+    const int which[] = {CASE_GPT2, CASE_LLAMA};
+    for (int i = 0; i < 2; i++) {
+        case_each_device(check_rows, &(rows_case){which[i], NULL});
+        case_each_device(check_rows, &(rows_case){which[i], *state});
+    }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_rows_everywhere),
+        cmocka_unit_test_setup_teardown(test_rows_everywhere, directory_setup, directory_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

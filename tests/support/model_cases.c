@@ -144,6 +144,36 @@ model *case_model(device *dev, const model_config *config, uint64_t seed, int tr
     return m;
 }
 
+model *case_adapted(device *dev, const model_config *config, uint64_t seed, int trained,
+                    const char *directory) {
+    static const lora_options how = {.rank = CASE_RANK, .alpha = 5};
+    model_config body = *config;
+    model *base, *m;
+    body.n_score = body.score_bias = 0;
+    body.language_head = 1;
+    base = case_model(dev, &body, seed, 0);
+    OK(model_save(base, NULL, directory, err));
+    model_free(base);
+    model_options o = {.trained = trained,
+                       .language_head = config->language_head,
+                       .n_score = config->n_score,
+                       .score_bias = config->score_bias,
+                       .n_vocab = config->n_vocab,
+                       .seed = seed,
+                       .lora = &how};
+    OK(model_load(dev, directory, &o, &m, err));
+    const flat *f = model_flat(m);
+    float *value = calloc((size_t)f->count, sizeof *value);
+    assert_non_null(value);
+    for (int i = 0; i < f->n_param; i++)
+        random_normal(random_make_key(seed, RANDOM_TEST, 2, (uint32_t)i), (size_t)f->param[i].count,
+                      value + f->param[i].offset);
+    for (int64_t i = 0; i < f->count; i++) value[i] *= 0.1f;
+    case_set_parameters(m, value);
+    free(value);
+    return m;
+}
+
 void case_set_parameters(model *m, const float *values) {
     device *dev = model_device(m);
     const flat *f = model_flat(m);
@@ -251,6 +281,7 @@ limits case_limits(const model_config *c, int backward, keep_kind keep) {
                     .max_len = c->context,
                     .backward = backward,
                     .keep = keep,
+                    .lora_rank = CASE_RANK,
                     .n_slot = CASE_SEQS,
                     .n_page = 48};
 }

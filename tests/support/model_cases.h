@@ -34,6 +34,11 @@ model_config case_config(int which);
 
 /* Values that leave nothing small: every gain, bias and product matters. */
 model *case_model(device *dev, const model_config *config, uint64_t seed, int trained);
+/* The same body frozen in a directory that is written, under an adapter of rank CASE_RANK at every matrix,
+   which is as large as the weights. */
+enum { CASE_RANK = 3 };
+model *case_adapted(device *dev, const model_config *config, uint64_t seed, int trained,
+                    const char *directory);
 /* One block of two heads of 2 (Llama: one key head), d 4, and a model of it in which element j of parameter i
    is i + j / 100. */
 model_config case_tiny(model_family family);
