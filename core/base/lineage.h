@@ -47,8 +47,8 @@ status lineage_add_out(lineage *l, const char *directory, const char *role, int6
                        error *err);
 
 /* SHA-256 and size of a file; of a directory the SHA-256 over the sorted "sha256  name" lines of config.json,
-*.safetensors, *.index.json, tokenizer*.json, generation_config.json, adapter_config.json and base.json in it
- *none). */
+   *.safetensors, *.index.json, tokenizer*.json, generation_config.json, adapter_config.json and base.json in
+   it (STATUS_DATA if there are none). */
 status hash_artifact(const char *path, hash *out, uint64_t *bytes, error *err);
 
 #endif
