@@ -1,6 +1,7 @@
 #!/bin/sh
 # SIGKILL at random moments of sft, reward, ppo, generate and rounds, RLHF_KILLS (24) together: the runs that go on afterwards,
 # each time with another number of threads and another instruction set, end with the bytes of an undisturbed one.
+# Four more kills are aimed: rounds, when its snapshot appears, which is before the store knows of it.
 # RLHF_KILL_SEED repeats the moments of an earlier test (the machine's own timing stays its own).
 . "$(dirname "$0")/lib.sh"
 kills=${RLHF_KILLS:-24}
@@ -62,8 +63,40 @@ kill_stage() {
     echo "kills: $1: $2 in $runs runs; undisturbed it takes $took ms"
 }
 
+# killed_at FILE RUN: rounds in RUN, killed as soon as FILE appears there.
+killed_at() {
+    (stage rounds "$2") >"$2.log" 2>&1 &
+    running=$!
+    until [ -e "$2/$1" ]; do
+        kill -0 $running 2>/dev/null || fail "$2 ended without $1: $(tail -n 3 "$2.log")"
+    done
+    pause "${3:-0}"
+    kill -KILL $running 2>/dev/null
+    wait $running 2>/dev/null
+    running=
+}
+
+# Kills at and just behind the moment when the snapshot of round 1 appears, from where all before it is done.
+kill_snapshot() {
+    unset RLHF_ISA
+    killed_at round-01/sample/answers.jsonl "$work/before"
+    for after in 0 1 4 16; do
+        rm -rf "$work/aimed" && cp -R "$work/before" "$work/aimed"
+        killed_at round-01/snapshot.jsonl "$work/aimed" $after
+        where=behind
+        [ -e "$work/aimed/round-01/reward/lineage.json" ] || where="before the reward model"
+        must 0 stage rounds "$work/aimed"
+        no_temporaries "$work/aimed"
+        same_bytes "$work/whole-rounds" "$work/aimed" "rounds, killed $after ms behind its snapshot"
+        must 0 "$rlhf" label fsck --db "$work/aimed/store.db"
+        echo "kills: rounds: $after ms behind its snapshot ($where)"
+    done
+    rm -rf "$work/before" "$work/aimed"
+}
+
 finished=$work/whole-rounds
 kill_stage rounds $((kills - kills / 6 * 2 - kills / 3 - kills / 8))
+kill_snapshot
 kill_stage sft $((kills / 6))
 kill_stage reward $((kills / 6))
 kill_stage ppo $((kills / 3))
