@@ -21,6 +21,7 @@ static const struct command {
     {"sft", NULL, "fine-tune a model on demonstrations (--pretrain: pre-train one)"},
     {"reward", NULL, "train a reward model on rankings"},
     {"ppo", NULL, "improve a policy against a reward"},
+    {"convert", convert_command, "make a model directory of a GGUF file"},
     {"tokenizer", tokenizer_command, "train a tokenizer"},
     {"generate", generate_command, "answer prompts, several times each, into a run directory"},
     {"label", label_main,

@@ -10,20 +10,12 @@
 #include "datasets/texts.h"
 #include "rlhf/commands.h"
 
-/* Into a temporary directory beside the target, which it then becomes. */
 static status save_whole(const tokenizer *tok, const char *chat_template, const char *directory, error *err) {
-    size_t n = strlen(directory);
-    char *temporary = malloc(n + sizeof FILE_TEMPORARY);
-    if (!temporary) return error_memory(err, "a path");
-    while (n > 1 && directory[n - 1] == '/') n--;
-    sprintf(temporary, "%.*s%s", (int)n, directory, FILE_TEMPORARY);
-    status s = path_remove_tree(temporary, err);
-    if (s == STATUS_OK) s = path_make_directories(temporary, err);
-    if (s == STATUS_OK) s = tokenizer_save(tok, chat_template, temporary, err);
-    if (s == STATUS_OK) s = path_sync_tree(temporary, err);
-    if (s == STATUS_OK) s = path_rename(temporary, directory, err);
-    if (s != STATUS_OK) path_remove_tree(temporary, NULL);
-    free(temporary);
+    char *temporary;
+    TRY(directory_begin(directory, &temporary, err));
+    status s = tokenizer_save(tok, chat_template, temporary, err);
+    if (s == STATUS_OK) return directory_commit(temporary, directory, err);
+    directory_abandon(temporary);
     return s;
 }
 

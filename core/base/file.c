@@ -227,6 +227,39 @@ status path_rename(const char *from, const char *to, error *err) {
     return sync_directory_of(to, err);
 }
 
+status directory_begin(const char *directory, char **temporary, error *err) {
+    size_t n = strlen(directory);
+    *temporary = NULL;
+    if (path_exists(directory))
+        return error_set(err, STATUS_USAGE, "%s: is there already; name a new directory", directory);
+    char *name = malloc(n + sizeof FILE_TEMPORARY);
+    if (!name) return error_memory(err, "a path");
+    while (n > 1 && directory[n - 1] == '/') n--;
+    sprintf(name, "%.*s%s", (int)n, directory, FILE_TEMPORARY);
+    status s = path_remove_tree(name, err);
+    if (s == STATUS_OK) s = path_make_directories(name, err);
+    if (s == STATUS_OK)
+        *temporary = name;
+    else
+        free(name);
+    return s;
+}
+
+void directory_abandon(char *temporary) {
+    if (temporary) path_remove_tree(temporary, NULL);
+    free(temporary);
+}
+
+status directory_commit(char *temporary, const char *directory, error *err) {
+    status s = path_sync_tree(temporary, err);
+    if (s == STATUS_OK) s = path_rename(temporary, directory, err);
+    if (s == STATUS_OK)
+        free(temporary);
+    else
+        directory_abandon(temporary);
+    return s;
+}
+
 /* Not through a link, which could lead back. */
 static int is_own_directory(const char *path) {
     struct stat st;

@@ -36,6 +36,13 @@ void file_abandon(file_writer *w);
 /* Appends to an open log-like file and syncs nothing: for metrics, which a checkpoint cuts back by offset. */
 status file_append(FILE *stream, const char *path, const void *data, size_t len, error *err);
 
+/* A directory that appears whole: begin makes a temporary one beside it (what a kill left there is removed
+   first), to be filled; commit syncs and renames it, or else removes it; abandon removes it. Both free its
+   name. STATUS_USAGE when the directory is there already. */
+status directory_begin(const char *directory, char **temporary, error *err);
+status directory_commit(char *temporary, const char *directory, error *err);
+void directory_abandon(char *temporary);
+
 int path_exists(const char *path);
 int path_is_directory(const char *path);
 /* "a/b" from "a" and "b"; b alone when it is absolute. Returns malloc'd text, NULL when out of memory. */

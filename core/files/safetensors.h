@@ -11,8 +11,7 @@
 
 enum { SAFETENSORS_MAX_DIM = 8 };
 
-/* Every type of the format can be looked at; F32 and I32 are written, and converted to by the copies below.
- */
+/* Every type of the format can be looked at; F32, F16, BF16 and I32 are written, F32 and I32 copied out. */
 typedef enum tensor_dtype {
     DTYPE_F32,
     DTYPE_I32,
@@ -74,8 +73,9 @@ status safetensors_copy_i32(const safetensors *s, const char *name, int n_dim, c
 status safetensors_check_f32(const safetensors *s, const char *name, int n_dim, const int64_t *shape,
                              error *err);
 
-/* Writes a whole file of n tensors (name, dtype F32 or I32, n_dim, shape, data; bytes is computed), in that
-   order, with the metadata {"format":"pt"}. It appears by one rename or not at all (core/base/file). */
+/* Writes a whole file of n tensors (name, dtype F32, F16, BF16 or I32, n_dim, shape, data; bytes is
+   computed), in that order, with the metadata {"format":"pt"}. It appears by one rename or not at all
+   (core/base/file). */
 status safetensors_write(const char *path, const tensor_entry *tensors, int n, error *err);
 
 /* The same as a stream, for tensors that are not in memory in this form: begin declares them (data is not

@@ -18,7 +18,7 @@ struct safetensors_writer {
 };
 
 static status tensor_bytes(const char *path, const tensor_entry *e, size_t *out, error *err) {
-    if (e->dtype != DTYPE_F32 && e->dtype != DTYPE_I32)
+    if (e->dtype != DTYPE_F32 && e->dtype != DTYPE_F16 && e->dtype != DTYPE_BF16 && e->dtype != DTYPE_I32)
         return error_set(err, STATUS_FAILED, "%s: tensor \"%s\": dtype %s is not written", path, e->name,
                          tensor_dtype_name(e->dtype));
     uint64_t bytes = tensor_dtype_bytes(e->dtype);

@@ -10,75 +10,7 @@
 #include "core/model/adapter.h"
 #include "core/model/family.h"
 #include "core/model/internal.h"
-
-/* One of the family's tensors in this model: which parameter, which of its rows. */
-typedef struct placed {
-    char name[96];
-    const param *p;
-    int first, n; /* rows of the matrix; of a vector, elements */
-    int transposed;
-    int n_dim;
-    int64_t shape[2]; /* as stored */
-} placed;
-
-static const param *find_param(const weights *w, const char *name) {
-    for (int i = 0; i < w->flat.n_param; i++)
-        if (strcmp(w->flat.param[i].name, name) == 0) return &w->flat.param[i];
-    return NULL;
-}
-
-/* The format comes from family.c's own tables. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-static int place_tensor(const weights *w, const family_tensor *t, int layer, placed *out) {
-    char ours[64];
-    snprintf(out->name, sizeof out->name, t->theirs, layer);
-    snprintf(ours, sizeof ours, t->ours, layer);
-    out->p = find_param(w, ours);
-    if (!out->p) return 0;
-    int is_vector = out->p->rows == 1 && strcmp(ours, "score.weight") != 0;
-    family_part_rows(&w->config, t->part, is_vector ? out->p->cols : out->p->rows, &out->first, &out->n);
-    out->transposed = t->transposed;
-    out->n_dim = is_vector ? 1 : 2;
-    out->shape[0] = t->transposed ? out->p->cols : out->n;
-    out->shape[1] = t->transposed ? out->n : out->p->cols;
-    return 1;
-}
-#pragma GCC diagnostic pop
-
-/* All tensors of the model in the table's order, layers inside. *out is malloc'd. */
-static status place_all(const weights *w, placed **out, int *n, error *err) {
-    int most = 0;
-    for (const family_tensor *t = family_tensors(w->config.family); t->theirs; t++) most += w->config.n_layer;
-    *n = 0;
-    *out = calloc((size_t)most, sizeof **out);
-    if (!*out) return error_memory(err, "a list of tensors");
-    for (const family_tensor *t = family_tensors(w->config.family); t->theirs; t++)
-        for (int l = 0; l < (strstr(t->theirs, "%d") ? w->config.n_layer : 1); l++)
-            if (place_tensor(w, t, l, &(*out)[*n])) (*n)++;
-    return STATUS_OK;
-}
-
-static int64_t placed_count(const placed *t) { return t->shape[0] * (t->n_dim == 2 ? t->shape[1] : 1); }
-
-/* Where the placed part of the parameter starts among the flat's floats. */
-static int64_t placed_offset(const placed *t) {
-    return t->p->offset + (t->n_dim == 1 ? t->first : (int64_t)t->first * t->p->cols);
-}
-
-static void transpose(const float *from, int rows, int cols, float *to) {
-    for (int r0 = 0; r0 < rows; r0 += 16)
-        for (int c = 0; c < cols; c++)
-            for (int r = r0; r < rows && r < r0 + 16; r++)
-                to[(size_t)c * (size_t)rows + (size_t)r] = from[(size_t)r * (size_t)cols + (size_t)c];
-}
-
-static int64_t largest(const placed *t, int n) {
-    int64_t most = 1;
-    for (int i = 0; i < n; i++)
-        if (placed_count(&t[i]) > most) most = placed_count(&t[i]);
-    return most;
-}
+#include "core/model/placed.h"
 
 /* ---- reading ---- */
 
@@ -115,7 +47,7 @@ static status refuse_unknown(const weights *w, const safetensors *file, const pl
 static status load_tensor(weights *w, const safetensors *file, const placed *t, float *stored, float *ours,
                           error *err) {
     TRY(safetensors_copy_f32(file, stored_name(w, file, t->name), t->n_dim, t->shape, stored, err));
-    if (t->transposed) transpose(stored, (int)t->shape[0], (int)t->shape[1], ours);
+    if (t->transposed) placed_transpose(stored, (int)t->shape[0], (int)t->shape[1], ours);
     w->dev->ops->upload(w->dev, w->flat.master + placed_offset(t), t->transposed ? ours : stored,
                         sizeof(float) * (size_t)placed_count(t));
     return w->dev->ops->sync(w->dev, err);
@@ -128,7 +60,7 @@ static int may_lack(const placed *t) { return strncmp(t->name, "score.", 6) == 0
 static status check_tensors(const weights *w, const safetensors *file, int whole, error *err) {
     placed *t;
     int n;
-    TRY(place_all(w, &t, &n, err));
+    TRY(placed_list(w, &t, &n, err));
     status s = refuse_unknown(w, file, t, n, err);
     for (int i = 0; i < n && s == STATUS_OK; i++)
         if (whole || !may_lack(&t[i]) || safetensors_find(file, t[i].name))
@@ -150,8 +82,8 @@ static status check_file(const model_config *config, const safetensors *file, er
 static status load_tensors(weights *w, const safetensors *file, error *err) {
     placed *t;
     int n;
-    TRY(place_all(w, &t, &n, err));
-    size_t most = (size_t)largest(t, n);
+    TRY(placed_list(w, &t, &n, err));
+    size_t most = (size_t)placed_largest(t, n);
     float *stored = malloc(2 * most * sizeof *stored);
     status s = stored ? STATUS_OK : error_memory(err, "a tensor");
     for (int i = 0; i < n && s == STATUS_OK; i++)
@@ -347,7 +279,7 @@ static const float *source_of(const model *m, const float *parameters, const pla
     if (!m->adapter) return parameters + placed_offset(t);
     if (strcmp(t->p->name, "score.weight") == 0) return m->adapter->score.data;
     if (strcmp(t->p->name, "score.bias") == 0) return m->adapter->score_bias.data;
-    return m->w->flat.master + find_param(m->w, t->p->name)->offset + placed_offset(t) - t->p->offset;
+    return m->w->flat.master + weights_find_param(m->w, t->p->name)->offset + placed_offset(t) - t->p->offset;
 }
 
 static status merge(const model *m, const placed *t, float *rows, error *err) {
@@ -362,7 +294,7 @@ static status save_tensor(const model *m, const float *parameters, const placed 
     size_t bytes = sizeof(float) * (size_t)placed_count(t);
     TRY(m->dev->ops->download(m->dev, ours, source_of(m, parameters, t), bytes, err));
     TRY(merge(m, t, ours, err));
-    if (t->transposed) transpose(ours, (int)t->shape[1], (int)t->shape[0], stored);
+    if (t->transposed) placed_transpose(ours, (int)t->shape[1], (int)t->shape[0], stored);
     safetensors_put(out, index, t->transposed ? stored : ours, bytes);
     return STATUS_OK;
 }
@@ -371,8 +303,8 @@ static status save_tensors(const model *m, const weights *shape, const float *pa
                            error *err) {
     placed *t;
     int n;
-    TRY(place_all(shape, &t, &n, err));
-    size_t most = (size_t)largest(t, n);
+    TRY(placed_list(shape, &t, &n, err));
+    size_t most = (size_t)placed_largest(t, n);
     float *ours = malloc(2 * most * sizeof *ours);
     tensor_entry *entry = calloc((size_t)n, sizeof *entry);
     safetensors_writer *out = NULL;
