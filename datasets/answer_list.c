@@ -94,8 +94,7 @@ status answer_list_load(const data_options *o, split_kind split, const char *con
     loader l = {.o = o, .split = split, .out = out};
     status s = STATUS_OK;
     for (int i = 0; i < n_file && s == STATUS_OK; i++) s = lines_each(files[i], o->bad, visit_line, &l, err);
-    if (s == STATUS_OK && out->n == 0)
-        s = data_nothing_left("answer", files, n_file, split, l.read, o->bad, err);
+    if (s == STATUS_OK && out->n == 0) s = data_nothing_left(o, "answer", files, n_file, split, l.read, err);
     if (s != STATUS_OK) answer_list_free(out);
     return s;
 }

@@ -39,11 +39,12 @@ static status given_split(const json_t *line, const char *place, const char **ou
     return json_object_get(line, "split") ? json_field_string(line, "split", place, out, err) : STATUS_OK;
 }
 
-status data_nothing_left(const char *what, const char *const *files, int n_file, split_kind wanted,
-                         int64_t n_read, const bad_lines *bad, error *err) {
+status data_nothing_left(const data_options *o, const char *what, const char *const *files, int n_file,
+                         split_kind wanted, int64_t n_read, error *err) {
+    if (o->may_be_empty) return STATUS_OK;
     return error_set(err, STATUS_DATA, "%s: no %s%s%s (%lld read, %d bad)", n_file ? files[0] : "no file",
                      what, wanted == SPLIT_ANY ? "" : " of split ",
-                     wanted == SPLIT_ANY ? "" : split_name(wanted), (long long)n_read, bad->n);
+                     wanted == SPLIT_ANY ? "" : split_name(wanted), (long long)n_read, o->bad->n);
 }
 
 /* ---- prompts ---- */

@@ -19,6 +19,7 @@ typedef struct data_options {
     const char *separator; /* splits .txt files into documents; NULL: one document a file */
     int cut;               /* an example over max_length is cut instead of being a bad line */
     int max_length;        /* tokens */
+    int may_be_empty;      /* that nothing is left is no error */
     bad_lines *bad;
 } data_options;
 
@@ -64,8 +65,9 @@ static inline int split_is_wanted(split_kind wanted, split_kind split) {
     return wanted == SPLIT_ANY || wanted == split;
 }
 
-/* What a reader ends with that kept nothing: "FILE: no WHAT of split valid (9 read, 0 bad)". STATUS_DATA. */
-status data_nothing_left(const char *what, const char *const *files, int n_file, split_kind wanted,
-                         int64_t n_read, const bad_lines *bad, error *err);
+/* What a reader ends with that kept nothing: STATUS_DATA "FILE: no WHAT of split valid (9 read, 0 bad)",
+   unless it may be empty. */
+status data_nothing_left(const data_options *o, const char *what, const char *const *files, int n_file,
+                         split_kind wanted, int64_t n_read, error *err);
 
 #endif

@@ -98,8 +98,7 @@ status prompts_load(const data_options *o, split_kind split, const char *const *
     status s = STATUS_OK;
     for (int i = 0; i < n_file && s == STATUS_OK; i++) s = lines_each(files[i], o->bad, visit_line, &l, err);
     free(l.seen);
-    if (s == STATUS_OK && out->n == 0)
-        s = data_nothing_left("prompt", files, n_file, split, l.read, o->bad, err);
+    if (s == STATUS_OK && out->n == 0) s = data_nothing_left(o, "prompt", files, n_file, split, l.read, err);
     if (s == STATUS_OK && l.repeated && !o->bad->quiet)
         log_line(o->bad->log, "%s: %lld of %lld prompts are there twice or more: each is used once", files[0],
                  (long long)l.repeated, (long long)l.read);

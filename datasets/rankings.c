@@ -115,8 +115,7 @@ status rankings_load(const data_options *o, split_kind split, const char *const 
     loader l = {.o = o, .split = split, .out = out, .tokenizer = tokenizer_hash(o->tok)};
     status s = STATUS_OK;
     for (int i = 0; i < n_file && s == STATUS_OK; i++) s = lines_each(files[i], o->bad, visit_line, &l, err);
-    if (s == STATUS_OK && out->n == 0)
-        s = data_nothing_left("ranking", files, n_file, split, l.read, o->bad, err);
+    if (s == STATUS_OK && out->n == 0) s = data_nothing_left(o, "ranking", files, n_file, split, l.read, err);
     if (s == STATUS_OK && out->n_encoded)
         log_warning(o->bad->log,
                     "%d answers were sampled with another tokenizer: their text is encoded again",

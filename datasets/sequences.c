@@ -134,8 +134,7 @@ status sequences_load(const data_options *o, loss_kind loss, split_kind split, c
                                          : lines_each(files[i], o->bad, visit_line, &l, err);
     ints_free(&l.token);
     ints_free(&l.target);
-    if (s == STATUS_OK && out->n == 0)
-        s = data_nothing_left("example", files, n_file, split, l.read, o->bad, err);
+    if (s == STATUS_OK && out->n == 0) s = data_nothing_left(o, "example", files, n_file, split, l.read, err);
     if (s != STATUS_OK) sequences_free(out);
     return s;
 }

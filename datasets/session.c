@@ -43,10 +43,11 @@ status stage_interrupted(const char *unit, int64_t step, error *err) {
                      step);
 }
 
-data_options session_quiet_data(const session *s, bad_lines *quiet) {
+data_options session_held_out_data(const session *s, bad_lines *quiet) {
     data_options again = s->data;
     *quiet = (bad_lines){.most = s->bad.most, .quiet = 1};
     again.bad = quiet;
+    again.may_be_empty = 1;
     return again;
 }
 

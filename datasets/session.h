@@ -64,9 +64,9 @@ status session_open(const struct config *config, const char *model_directory, lo
 status session_check_tokenizer(const session *s, const char *model_directory, error *err);
 void session_set_length(session *s, int context);
 void session_close(session *s);
-/* How files are read a second time, for their held-out part: their bad lines have been reported and counted.
- */
-data_options session_quiet_data(const session *s, bad_lines *quiet);
+/* How files are read a second time, for their held-out part: their bad lines have been reported and counted,
+   and there may be no such part. */
+data_options session_held_out_data(const session *s, bad_lines *quiet);
 
 /* The shape that config.model describes, with a vocabulary of so many ids. STATUS_USAGE: one that makes no
    sense. */

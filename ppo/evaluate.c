@@ -8,14 +8,8 @@ status ppo_evaluation_open(session *s, const struct config_ppo *c, int context, 
                            error *err) {
     *out = (ppo_evaluation){0};
     bad_lines quiet;
-    data_options again = session_quiet_data(s, &quiet);
-    error none = {0};
-    status st = prompts_load(&again, SPLIT_VALID, c->prompts.value, c->prompts.n, &out->prompts, &none);
-    if (st == STATUS_DATA) return STATUS_OK; /* nothing held out */
-    if (st != STATUS_OK) {
-        *err = none;
-        return st;
-    }
+    data_options again = session_held_out_data(s, &quiet);
+    TRY(prompts_load(&again, SPLIT_VALID, c->prompts.value, c->prompts.n, &out->prompts, err));
     struct config_ppo small = *c;
     small.batch = out->prompts.n < c->eval_prompts ? out->prompts.n : c->eval_prompts;
     small.samples_per_prompt = 1;

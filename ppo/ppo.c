@@ -343,8 +343,9 @@ static status check_keys(const struct config *config, error *err) {
 }
 
 static status run_stages(ppo *p, run_state state, error *err) {
-    TRY(open_all(p, err));
-    if (p->options->dry_run) return STATUS_OK;
+    status s = open_all(p, err);
+    if (s != STATUS_OK) run_give_up(p->run);
+    if (s != STATUS_OK || p->options->dry_run) return s;
     if (state == RUN_RESUMED) TRY(resume(p, err));
     TRY(train(p, err));
     return save(p, err);

@@ -7,12 +7,8 @@ static status load(session *s, const struct config_reward *c, reward_data *d, er
     TRY(rankings_load(&s->data, valid->n ? SPLIT_ANY : SPLIT_TRAIN, train->value, train->n, &d->train, err));
     if (valid->n) return rankings_load(&s->data, SPLIT_ANY, valid->value, valid->n, &d->valid, err);
     bad_lines quiet;
-    data_options again = session_quiet_data(s, &quiet);
-    error none = {0};
-    status st = rankings_load(&again, SPLIT_VALID, train->value, train->n, &d->valid, &none);
-    if (st == STATUS_OK || st == STATUS_DATA) return STATUS_OK; /* nothing held out: there is no validation */
-    *err = none;
-    return st;
+    data_options again = session_held_out_data(s, &quiet);
+    return rankings_load(&again, SPLIT_VALID, train->value, train->n, &d->valid, err);
 }
 
 status reward_data_open(session *s, const struct config_reward *c, int round, reward_data *out, error *err) {

@@ -211,8 +211,9 @@ static status train(reward *w, error *err) {
 }
 
 static status run_stages(reward *w, run_state state, error *err) {
-    TRY(open_all(w, err));
-    if (w->options->dry_run) return STATUS_OK;
+    status st = open_all(w, err);
+    if (st != STATUS_OK) run_give_up(w->run);
+    if (st != STATUS_OK || w->options->dry_run) return st;
     if (state == RUN_RESUMED) TRY(resume(w, err));
     TRY(train(w, err));
     TRY(reward_fit_scale(w, "normalised", err));

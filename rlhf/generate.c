@@ -222,8 +222,10 @@ static status write_timing(generation *g, double seconds, error *err) {
 static status generate_all(generation *g, error *err) {
     const generate_job *job = g->job;
     sampling how = job->how;
-    TRY(open_all(g, err));
-    TRY(add_inputs(g, err));
+    status s = open_all(g, err);
+    if (s == STATUS_OK) s = add_inputs(g, err);
+    if (s != STATUS_OK) run_give_up(g->run);
+    TRY(s);
     how.key = random_make_key((uint64_t)g->c->seed, job->purpose, (uint32_t)job->round, 0);
     TRY(open_partial(g, &how, err));
     double started = clock_seconds();

@@ -238,6 +238,7 @@ static status rounds_run(const struct config *c, error *err) {
         log_line(NULL, "%s: all rounds were finished before", c->run);
     else
         s = all_rounds(&r, err);
+    if (s != STATUS_OK) run_give_up(r.run);
     store_close(r.store);
     run_close(r.run);
     for (int i = 0; i < r.n_text; i++) free(r.text[i]);

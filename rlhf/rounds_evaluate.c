@@ -190,15 +190,14 @@ static status measure_accuracy(evaluation *e, const rankings *held, int by, doub
 static status measure_accuracies(evaluation *e, error *err) {
     const char *snapshot = rounds_path(e->r, "round-%02d/snapshot.jsonl", e->round);
     rankings held;
-    error none = {0};
     if (!snapshot) return error_memory(err, "a path");
     if (e->round == 0) return STATUS_OK;
     data_options o = e->session->data;
     o.max_length = SEQUENCE_LIMIT; /* they were trained on: the models' context is what counts */
-    status s = rankings_load(&o, SPLIT_VALID, &snapshot, 1, &held, &none);
-    if (s == STATUS_DATA) return STATUS_OK; /* nothing is held out */
-    if (s != STATUS_OK) return error_set(err, s, "%s", none.message);
-    s = measure_accuracy(e, &held, e->round, &e->accuracy, err);
+    o.may_be_empty = 1;
+    TRY(rankings_load(&o, SPLIT_VALID, &snapshot, 1, &held, err));
+    if (held.n == 0) return STATUS_OK;
+    status s = measure_accuracy(e, &held, e->round, &e->accuracy, err);
     if (s == STATUS_OK && e->round > 1)
         s = measure_accuracy(e, &held, e->round - 1, &e->accuracy_previous, err);
     rankings_free(&held);

@@ -10,12 +10,8 @@ static status load(session *s, const struct config_sft *c, sft_data *d, error *e
                        err));
     if (valid->n) return sequences_load(&s->data, loss, SPLIT_ANY, valid->value, valid->n, &d->valid, err);
     bad_lines quiet;
-    data_options again = session_quiet_data(s, &quiet);
-    error none = {0};
-    status st = sequences_load(&again, loss, SPLIT_VALID, train->value, train->n, &d->valid, &none);
-    if (st == STATUS_OK || st == STATUS_DATA) return STATUS_OK; /* nothing held out: there is no validation */
-    *err = none;
-    return st;
+    data_options again = session_held_out_data(s, &quiet);
+    return sequences_load(&again, loss, SPLIT_VALID, train->value, train->n, &d->valid, err);
 }
 
 /* Examples of a step, at most: a step in tokens takes at least one token an example. */

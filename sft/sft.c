@@ -274,8 +274,9 @@ static status save(sft *s, error *err) {
 }
 
 static status run_stages(sft *s, run_state state, error *err) {
-    TRY(open_all(s, err));
-    if (s->options->dry_run) return STATUS_OK;
+    status st = open_all(s, err);
+    if (st != STATUS_OK) run_give_up(s->run);
+    if (st != STATUS_OK || s->options->dry_run) return st;
     if (state == RUN_RESUMED) TRY(resume(s, err));
     TRY(train(s, err));
     return save(s, err);

@@ -27,10 +27,65 @@ const char *run_path(run *r, const char *name) {
     return path;
 }
 
+/* Names that may stand in a directory whose run was killed before its lineage.json was written. */
+static bool is_ours(const char *name) {
+    static const char *const ours[] = {"lock", "config.yaml", "metrics.jsonl", "timing.jsonl", "log.txt"};
+    size_t length = strlen(name), tail = sizeof FILE_TEMPORARY - 1;
+    if (length > tail && strcmp(name + length - tail, FILE_TEMPORARY) == 0) return true;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (strcmp(ours[i], name) == 0) return true;
+    return false;
+}
+
+/* Whether the directory holds no file of a stage's and no line of metrics. */
+static status is_nothing_there(const char *directory, bool *nothing, error *err) {
+    char **names, *metrics;
+    int n;
+    struct stat st;
+    TRY(run_join(directory, "metrics.jsonl", &metrics, err));
+    *nothing = stat(metrics, &st) != 0 || st.st_size == 0;
+    free(metrics);
+    TRY(path_list(directory, &names, &n, err));
+    for (int i = 0; i < n; i++)
+        if (!is_ours(names[i]) && strcmp(names[i], "lineage.json") != 0) *nothing = false;
+    path_free_list(names, n);
+    return STATUS_OK;
+}
+
+void run_give_up(run *r) {
+    if (r) r->given_up = true;
+}
+
+/* Removes what run_open made, under the lock. Fails in silence: what stays is begun anew by the next start.
+ */
+static void remove_what_was_made(const run *r) {
+    char **names, *directory = strdup(r->directory);
+    int n;
+    bool nothing;
+    if (!directory || is_nothing_there(directory, &nothing, NULL) != STATUS_OK || !nothing ||
+        path_list(directory, &names, &n, NULL) != STATUS_OK) {
+        free(directory);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        char *path = path_join(directory, names[i]);
+        if (path) path_remove_tree(path, NULL);
+        free(path);
+    }
+    path_free_list(names, n);
+    for (int i = 0; i < r->n_made && directory && rmdir(directory) == 0; i++) {
+        char *above = path_directory(directory);
+        free(directory);
+        directory = above;
+    }
+    free(directory);
+}
+
 void run_close(run *r) {
     if (!r) return;
     run_checkpoint_abandon(r);
     run_output_abandon(r);
+    if (r->given_up && r->is_new) remove_what_was_made(r);
     if (r->log.file) fclose(r->log.file);
     if (r->metrics >= 0) close(r->metrics);
     if (r->timing >= 0) close(r->timing);
@@ -120,16 +175,6 @@ static void sign_lock(const run *r) {
         return; /* the lock holds without it */
 }
 
-/* Names that may stand in a directory whose run was killed before its lineage.json was written. */
-static bool is_ours(const char *name) {
-    static const char *const ours[] = {"lock", "config.yaml", "metrics.jsonl", "timing.jsonl", "log.txt"};
-    size_t length = strlen(name), tail = sizeof FILE_TEMPORARY - 1;
-    if (length > tail && strcmp(name + length - tail, FILE_TEMPORARY) == 0) return true;
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (strcmp(ours[i], name) == 0) return true;
-    return false;
-}
-
 static status check_empty(const char *directory, error *err) {
     char **names;
     int n;
@@ -145,19 +190,11 @@ static status check_empty(const char *directory, error *err) {
     return s;
 }
 
-/* Was the run given up before its first line of metrics and its first file, as with bad data? Then there is
-   nothing to go on with, and it is begun again as if it were not there, with another config too. */
+/* Was the run killed before its first line of metrics and its first file? Then there is nothing to go on
+   with, and it is begun again as if it were not there, with another config too. */
 static status was_nothing_done(const run *r, bool *nothing, error *err) {
-    char **names, *metrics;
-    int n;
-    struct stat st;
-    TRY(run_join(r->directory, "metrics.jsonl", &metrics, err));
-    *nothing = r->lineage.ended_ms == 0 && (stat(metrics, &st) != 0 || st.st_size == 0);
-    free(metrics);
-    TRY(path_list(r->directory, &names, &n, err));
-    for (int i = 0; i < n; i++)
-        if (!is_ours(names[i]) && strcmp(names[i], "lineage.json") != 0) *nothing = false;
-    path_free_list(names, n);
+    TRY(is_nothing_there(r->directory, nothing, err));
+    *nothing = *nothing && r->lineage.ended_ms == 0;
     return STATUS_OK;
 }
 
@@ -262,11 +299,24 @@ static status open_files(run *r, const run_options *o, bool is_new, error *err) 
     return run_write_lineage(r, err); /* from here on the run is there */
 }
 
+static status make_directories(run *r, error *err) {
+    char *path = strdup(r->directory);
+    while (path && !path_exists(path)) {
+        char *above = path_directory(path);
+        free(path);
+        path = above;
+        r->n_made++;
+    }
+    if (!path) return error_memory(err, "a path");
+    free(path);
+    return path_make_directories(r->directory, err);
+}
+
 static status open_run(run *r, const run_options *o, run_state *state, error *err) {
     r->directory = strdup(o->directory);
     if (!r->directory) return error_memory(err, "a path");
     TRY(run_join(r->directory, "checkpoints", &r->checkpoints, err));
-    TRY(path_make_directories(r->directory, err));
+    TRY(make_directories(r, err));
     TRY(take_lock(r, err));
     char *path;
     TRY(run_join(r->directory, "lineage.json", &path, err));
@@ -281,6 +331,7 @@ static status open_run(run *r, const run_options *o, run_state *state, error *er
         TRY(check_old(r, o, err));
     *state = RUN_FINISHED;
     if (!is_new && r->lineage.ended_ms) return STATUS_OK;
+    r->is_new = is_new;
     TRY(open_files(r, o, is_new, err));
     *state = r->latest ? RUN_RESUMED : RUN_NEW;
     return STATUS_OK;
@@ -292,10 +343,12 @@ status run_open(const run_options *options, run **out, run_state *state, error *
     if (!r) return error_memory(err, "a run");
     *r = (run){.keep_checkpoints = options->keep_checkpoints, .lock = -1, .metrics = -1, .timing = -1};
     status s = open_run(r, options, state, err);
-    if (s == STATUS_OK)
+    if (s == STATUS_OK) {
         *out = r;
-    else
-        run_close(r);
+        return s;
+    }
+    run_give_up(r);
+    run_close(r);
     return s;
 }
 

@@ -42,6 +42,9 @@ typedef enum run_state {
 status run_open(const run_options *options, run **out, run_state *state, error *err);
 /* Releases the lock. A run that was not finished stays resumable. NULL is allowed. */
 void run_close(run *r);
+/* It could not begin, with bad data, say: if this open made the run and nothing stands in it yet, run_close
+   removes what run_open made. NULL is allowed. */
+void run_give_up(run *r);
 
 const char *run_directory(const run *r);
 logger *run_log(run *r); /* writes to stderr and log.txt */

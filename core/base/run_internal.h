@@ -14,6 +14,8 @@ struct run {
     char **path;                   /* what run_path gave out */
     int n_path;
     int keep_checkpoints;
+    int n_made; /* directories that this open made: the run's own and those above it */
+    bool is_new, given_up;
     int lock; /* file descriptors; -1: none */
     int metrics, timing;
     int64_t metrics_bytes; /* length of metrics.jsonl */

@@ -229,7 +229,39 @@ static void test_refusals(void **state) {
     assert_int_equal(run_open(&o, &r, &opened, &err), STATUS_DATA);
 }
 
-/* Bad data, say, ended it at once: with the mistake mended the same command works. */
+/* Bad data, say: nothing is left of it, and nothing that was there before is lost. */
+static void test_a_run_that_could_not_begin(void **state) {
+    (void)state;
+    error err;
+    run *r = must_open("deep/er/run", false, RUN_NEW);
+    run_give_up(r);
+    run_close(r);
+    assert_false(path_exists("deep"));
+    must(path_make_directories("mine/own", &err), &err);
+    r = must_open("mine/own", false, RUN_NEW);
+    run_give_up(r);
+    run_close(r);
+    assert_true(path_is_directory("mine/own"));
+    assert_list("mine/own", "");
+    /* What has something to show stays. */
+    r = must_open("some", false, RUN_NEW);
+    put_metrics(r, 1);
+    run_give_up(r);
+    run_close(r);
+    assert_list("some", "config.yaml lineage.json lock log.txt metrics.jsonl timing.jsonl");
+    r = must_open("some", true, RUN_NEW);
+    run_give_up(r);
+    run_close(r);
+    assert_true(path_exists("some/lineage.json"));
+    r = must_open("model", false, RUN_NEW);
+    put_output(r, "best", 1);
+    run_give_up(r);
+    run_close(r);
+    assert_true(path_exists("model/best/x"));
+    run_give_up(NULL);
+}
+
+/* A kill, say, ended it at once: the same command works, with the config mended too. */
 static void test_a_run_that_did_nothing(void **state) {
     (void)state;
     run_close(must_open("n", false, RUN_NEW));
@@ -483,6 +515,7 @@ int main(void) {
         cmocka_unit_test(test_a_whole_run),
         cmocka_unit_test(test_lock),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_a_run_that_could_not_begin),
         cmocka_unit_test(test_a_run_that_did_nothing),
         cmocka_unit_test(test_foreign_directory),
         cmocka_unit_test(test_checkpoints_that_are_kept),

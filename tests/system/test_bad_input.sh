@@ -11,6 +11,8 @@ refuse() {
     must "$code_wanted" "$@"
     says "$pattern"
     no_temporaries "$work"
+    # A run that could not begin leaves nothing.
+    case "$code_wanted $1" in "3 afresh") [ ! -e run ] || fail "left behind: $(ls run)" ;; esac
     refused=$((refused + 1))
 }
 rlhf() { "$rlhf" "$@"; }
@@ -96,6 +98,8 @@ refuse 3 'empty.jsonl|no example|nothing' afresh sft --set sft.train=empty.jsonl
 refuse 3 'empty.jsonl|no ranking|nothing' afresh reward --set reward.train=empty.jsonl
 refuse 3 'empty.jsonl|no prompt|nothing' afresh ppo --set ppo.prompts=empty.jsonl
 refuse 3 'empty.jsonl|no prompt|nothing' afresh generate --set generate.prompts=empty.jsonl
+refuse 3 'empty.jsonl|no text|nothing' afresh rlhf rounds base.yaml --set run=run --set rounds.prompts=p.jsonl \
+    --set sft.train=empty.jsonl --set label.rule=demo
 # line PATTERN LINE COMMAND KEY: LINE after two good lines (of the file that COMMAND reads) is refused as line 3.
 line() {
     case $3 in
