@@ -18,6 +18,7 @@
 #define BOOL(NAME, FIELD, FALLBACK, HELP) KEY(NAME, CONFIG_BOOL, FIELD, FALLBACK, 0, 0, "", HELP)
 #define TEXT(NAME, FIELD, FALLBACK, HELP) KEY(NAME, CONFIG_STRING, FIELD, FALLBACK, 0, 0, "", HELP)
 #define PATH(NAME, FIELD, HELP)           KEY(NAME, CONFIG_PATH, FIELD, NULL, 0, 0, "", HELP)
+#define TEXTS(NAME, FIELD, HELP)          KEY(NAME, CONFIG_STRINGS, FIELD, NULL, 0, 0, "", HELP)
 #define PATHS(NAME, FIELD, HELP)          KEY(NAME, CONFIG_PATHS, FIELD, NULL, 0, 0, "", HELP)
 #define WORD(NAME, FIELD, WORDS, FALLBACK, HELP)                                                             \
     { NAME, CONFIG_WORD, offsetof(struct config, FIELD), FALLBACK, 0, 0, WORDS, "", false, HELP }
@@ -83,10 +84,20 @@ static const char *const PPO_PRESET[] = {"none", "instructgpt", "summarize", "de
         "Between checkpoints; 0: only when stopped and at the end."),                                        \
         INT(S ".keep_checkpoints", F.keep_checkpoints, "1", 1, MANY, "", "Checkpoints that are kept.")
 
+#define LORA(S, F)                                                                                           \
+    INT(S ".lora_rank", F.lora.rank, "0", 0, 256, "",                                                        \
+        "Trains low-rank adapters of so many columns over frozen weights; 0: the weights themselves."),      \
+        FLOAT(S ".lora_alpha", F.lora.alpha, "32", 1e-6, 1e6, "",                                            \
+              "What adapters add is scaled by lora_alpha / lora_rank."),                                     \
+        TEXTS(S ".lora_targets", F.lora.targets,                                                             \
+              "Matrices that are adapted, by the ends of their names (q_proj, c_attn); none: all."),         \
+        BOOL(S ".lora_merge", F.lora.merge, "false",                                                         \
+             "Saves whole models with the adapter merged in, instead of adapters (PEFT directories).")
+
 /* Pre-training and SFT. */
 #define SFT(S, F, LOSS_, EPOCHS, BATCH, BATCH_TOKENS)                                                        \
     PATH(S ".init", F.init, "Model directory to start from; none: a new model of the section model."),       \
-        PATHS(S ".train", F.train, "Files to train on (JSONL, .gz, .txt)."),                                 \
+        LORA(S, F), PATHS(S ".train", F.train, "Files to train on (JSONL, .gz, .txt)."),                     \
         PATHS(S ".valid", F.valid,                                                                           \
               "Files to validate on; none: the examples of train whose split is valid."),                    \
         WORD(S ".loss", F.loss, LOSS, LOSS_,                                                                 \
@@ -198,6 +209,7 @@ static const config_key TABLE[] = {
     SFT_LOOP("sft", sft),
 
     PATH("reward.init", reward.init, "Directory of the model to start from: the SFT model."),
+    LORA("reward", reward),
     PATHS("reward.train", reward.train, "Files of rankings: snapshots or JSONL."),
     PATHS("reward.valid", reward.valid,
           "Files to validate on; none: the rankings of train whose split is valid."),
@@ -226,6 +238,7 @@ static const config_key TABLE[] = {
     PATH("ppo.reward", ppo.reward, "Reward model's directory; none where a rule or a command scores."),
     PATH("ppo.value", ppo.value,
          "Model directory that the value model starts from; none: the reward model, else the policy."),
+    LORA("ppo", ppo),
     PATHS("ppo.prompts", ppo.prompts,
           "Files of prompts; those of split valid are only answered for evaluation."),
     JUDGE_KEYS("ppo", "score", ppo.score, "model",

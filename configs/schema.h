@@ -46,6 +46,14 @@ struct config_optimizer {
     float clip;         /* largest norm of the gradient; 0: off */
 };
 
+/* Low-rank adaptation (core/model/model.h). */
+struct config_lora {
+    int rank; /* 0: the weights themselves are trained */
+    float alpha;
+    config_strings targets; /* PEFT's names; none: all matrices */
+    bool merge;             /* results are whole models instead of adapters */
+};
+
 /* A new model's shape; a model that is loaded brings its own. */
 struct config_model {
     int family; /* enum config_family: Hugging Face's names and layout, and the preset of the next six */
@@ -81,7 +89,8 @@ struct config_tokenizer {
 struct config_sft {
     const char *init; /* model directory to start from; NULL: a new model of config_model's shape */
     config_strings train, valid; /* files; valid empty: the split of each example decides (formats.md) */
-    int loss;                    /* enum config_loss */
+    struct config_lora lora;
+    int loss; /* enum config_loss */
     int epochs;
     int steps; /* 0: as many as the epochs have; else exactly so many, through the data as often as needed */
     int batch; /* examples a step; 0: counted in tokens */
@@ -101,6 +110,7 @@ struct config_sft {
 
 struct config_reward {
     const char *init; /* the SFT model's directory */
+    struct config_lora lora;
     config_strings train, valid;
     int ties;        /* enum config_ties */
     int weight;      /* enum config_weight */
@@ -131,6 +141,7 @@ struct config_ppo {
     const char *reference; /* NULL: policy */
     const char *reward;    /* reward model's directory; NULL when a rule or command scores */
     const char *value;     /* NULL: reward; without one the policy with a head of zeros */
+    struct config_lora lora;
     config_strings prompts;
     struct config_judge score; /* score.model is not used */
     config_ints iterations;    /* one a round */

@@ -51,20 +51,35 @@ data_options session_held_out_data(const session *s, bad_lines *quiet) {
     return again;
 }
 
+/* An adapter's directory may leave the tokenizer to that of its weights. *out is malloc'd. */
+static status find_tokenizer(const char *model_directory, char **out, error *err) {
+    char *own = path_join(model_directory, "tokenizer.json"), *base = NULL;
+    status s = own ? STATUS_OK : error_memory(err, "a path");
+    if (s == STATUS_OK && !path_exists(own)) s = model_find_base(model_directory, &base, err);
+    free(own);
+    TRY(s);
+    *out = base ? base : strdup(model_directory);
+    return *out ? STATUS_OK : error_memory(err, "a path");
+}
+
 static status open_tokenizer(session *s, const char *model_directory, error *err) {
     static const char *const template_word[] = {"auto", "plain", "chatml"};
-    const char *path = s->config->tokenizer.path ? s->config->tokenizer.path : model_directory;
-    if (!path)
+    const char *path = s->config->tokenizer.path;
+    if (!path && !model_directory)
         return error_set(err, STATUS_USAGE,
                          "%s: tokenizer.path is not set, and there is no model that brings a tokenizer",
                          config_place(s->config->source, "tokenizer.path"));
-    TRY(tokenizer_load(path, &s->tok, err));
+    char *found = NULL;
+    if (!path) TRY(find_tokenizer(model_directory, &found, err));
+    status st = tokenizer_load(path ? path : found, &s->tok, err);
+    free(found);
+    TRY(st);
     TRY(template_choose(template_word[s->config->data.template], s->tok, &s->chat, err));
     s->end_token = template_end_token(s->chat, s->tok);
     s->n_vocab = tokenizer_vocab(s->tok);
     if (s->end_token < 0)
         return error_set(err, STATUS_DATA, "%s: the tokenizer has no %s, which ends an answer of template %s",
-                         path, template_end_name(s->chat), template_name(s->chat));
+                         path ? path : model_directory, template_end_name(s->chat), template_name(s->chat));
     return STATUS_OK;
 }
 
@@ -192,11 +207,33 @@ status session_save_model(const session *s, run *r, const char *name, const mode
                           error *err) {
     const char *directory;
     TRY(run_output_begin(r, name, &directory, err));
-    status st = model_save(m, parameters, directory, err);
+    status st = s->merge ? model_save_merged(m, parameters, directory, err)
+                         : model_save(m, parameters, directory, err);
     if (st == STATUS_OK) st = session_save_tokenizer(s, directory, err);
     if (st == STATUS_OK) return run_output_commit(r, err);
     run_output_abandon(r);
     return st;
+}
+
+const lora_options *session_lora(const struct config_lora *c, lora_options *out) {
+    *out = (lora_options){c->rank, c->alpha, c->targets.n, c->targets.value};
+    return c->rank ? out : NULL;
+}
+
+status session_add_model(run *r, const char *role, const char *directory, const model *m, error *err) {
+    TRY(lineage_add_in(run_lineage(r), run_directory(r), role, -1, directory, err));
+    if (!model_base(m)) return STATUS_OK;
+    TRY(model_check_base(m, directory, err));
+    return lineage_add_in(run_lineage(r), run_directory(r), "base", -1, model_base(m), err);
+}
+
+status session_plan_model(const session *s, const model *m, int with_base, const char *owner,
+                          memory_plan *plan, error *err) {
+    const model_config *shape = model_get_config(m);
+    int trained = model_flat(m)->grad != NULL;
+    if (!model_lora(m)) return model_plan(s->dev, shape, trained, owner, plan, err);
+    if (with_base) TRY(model_plan_base(s->dev, shape, trained, owner, plan, err));
+    return model_plan_adapter(s->dev, shape, model_lora(m), trained, owner, plan, err);
 }
 
 size_t session_outside(size_t data, const char *model) {

@@ -45,6 +45,7 @@ status stage_interrupted(const char *unit, int64_t step, error *err);
 
 typedef struct session {
     const struct config *config;
+    int merge; /* adapters are merged when models are saved */
     device *dev;
     dist *ranks;
     tokenizer *tok;
@@ -83,8 +84,19 @@ struct schedule schedule_of(const struct config_optimizer *c, int64_t steps);
  * directory is whole. */
 status session_save_tokenizer(const session *s, const char *directory, error *err);
 
+/* The config's adapters as core/model takes them; NULL: rank 0, none. out holds them. */
+const lora_options *session_lora(const struct config_lora *c, lora_options *out);
+
+/* Adds a model directory to a run's inputs; of an adapter also its weights (role "base"), whose hash must be
+   the one that it was trained over. */
+status session_add_model(run *r, const char *role, const char *directory, const model *m, error *err);
+
+/* What model_load took, for plans. with_base: an adapted model's frozen weights are its own. */
+status session_plan_model(const session *s, const model *m, int with_base, const char *owner,
+                          memory_plan *plan, error *err);
+
 /* Saves a model with its tokenizer as DIRECTORY/NAME of a run, whole or not at all. parameters: NULL or an
- * average. */
+   average. With s->merge an adapted model as a whole one. */
 status session_save_model(const session *s, run *r, const char *name, const model *m, const float *parameters,
                           error *err);
 

@@ -17,6 +17,8 @@ status ppo_models_open(session *s, const struct config_ppo *c, ppo_models *out, 
 /* Not for a dry run. */
 status ppo_models_open_optimizers(session *s, const struct config_ppo *c, ppo_models *m, error *err);
 void ppo_models_close(ppo_models *m);
+/* The policy's, of a workspace that serves all four. */
+model_config ppo_models_shape(const ppo_models *m);
 status ppo_models_plan(session *s, const struct config_ppo *c, const ppo_models *m, memory_plan *plan,
                        error *err);
 

@@ -21,7 +21,8 @@ typedef struct ppo {
     run *run; /* NULL on a dry run */
     logger *log;
     ppo_models models;
-    judge *judge; /* NULL: the reward model scores */
+    model_config shape; /* of what all four models work in */
+    judge *judge;       /* NULL: the reward model scores */
     prompts prompts;
     order order;
     sequences ptx; /* n 0: none */
@@ -81,7 +82,7 @@ static limits train_limits(const ppo *p) {
 
 static status print_plan(ppo *p, const limits *l, error *err) {
     memory_plan plan = {0};
-    const model_config *shape = model_get_config(p->models.policy);
+    const model_config *shape = &p->shape;
     TRY(ppo_models_plan(&p->session, p->c, &p->models, &plan, err));
     TRY(workspace_plan(p->session.dev, shape, l, "training and scoring", &plan, err));
     TRY(sampler_plan(p->session.dev, shape, p->config->generate.slots, p->c->samples_per_prompt,
@@ -104,10 +105,11 @@ static status add_inputs(ppo *p, error *err) {
     lineage *l = run_lineage(p->run);
     const char *home = run_directory(p->run);
     const struct config_ppo *c = p->c;
-    TRY(lineage_add_in(l, home, "policy", -1, c->policy, err));
-    TRY(lineage_add_in(l, home, "reference", -1, c->reference ? c->reference : c->policy, err));
-    if (p->models.reward) TRY(lineage_add_in(l, home, "reward", -1, c->reward, err));
-    if (c->value) TRY(lineage_add_in(l, home, "value", -1, c->value, err));
+    const ppo_models *m = &p->models;
+    TRY(session_add_model(p->run, "policy", c->policy, m->policy, err));
+    TRY(session_add_model(p->run, "reference", c->reference ? c->reference : c->policy, m->reference, err));
+    if (m->reward) TRY(session_add_model(p->run, "reward", c->reward, m->reward, err));
+    if (c->value) TRY(session_add_model(p->run, "value", c->value, m->value, err));
     for (int i = 0; i < c->prompts.n; i++)
         TRY(lineage_add_in(l, home, "prompts", -1, c->prompts.value[i], err));
     for (int i = 0; p->ptx.n && i < c->ptx.n; i++)
@@ -117,7 +119,7 @@ static status add_inputs(ppo *p, error *err) {
 
 static status open_work(ppo *p, const limits *l, error *err) {
     const struct config_ppo *c = p->c;
-    const model_config *shape = model_get_config(p->models.policy);
+    const model_config *shape = &p->shape;
     device *dev = p->session.dev;
     int k = c->samples_per_prompt, longest = longest_prompt(p);
     TRY(ppo_models_open_optimizers(&p->session, c, &p->models, err));
@@ -144,7 +146,9 @@ static status open_work(ppo *p, const limits *l, error *err) {
 static status open_all(ppo *p, error *err) {
     const struct config_ppo *c = p->c;
     TRY(session_open(p->config, c->policy, p->log, &p->session, err));
+    p->session.merge = c->lora.merge;
     TRY(ppo_models_open(&p->session, c, &p->models, err));
+    p->shape = ppo_models_shape(&p->models);
     TRY(open_data(p, err));
     limits l = train_limits(p);
     if (p->options->dry_run) return print_plan(p, &l, err);

@@ -70,7 +70,7 @@ static status save_one(const trace *t, session *s, const model *m, int64_t itera
     buffer path = {0};
     buffer_format(&path, "%s/iteration-%06lld/%s/%s", t->directory, (long long)iteration, when, name);
     status st = buffer_check(&path, err);
-    if (st == STATUS_OK) st = model_save(m, NULL, path.data, err);
+    if (st == STATUS_OK) st = model_save_merged(m, NULL, path.data, err);
     if (st == STATUS_OK) st = session_save_tokenizer(s, path.data, err);
     buffer_free(&path);
     return st;

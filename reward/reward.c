@@ -11,10 +11,16 @@
 /* ---- making ---- */
 
 static status open_model(reward *w, error *err) {
-    model_options o = {
-        .trained = 1, .language_head = 0, .n_score = 1, .score_bias = 0, .n_vocab = w->session.n_vocab};
-    o.seed = (uint64_t)w->config->seed;
-    o.round = w->options->round;
+    lora_options lora;
+    model_options o = {.trained = 1,
+                       .language_head = 0,
+                       .n_score = 1,
+                       .score_bias = 0,
+                       .n_vocab = w->session.n_vocab,
+                       .seed = (uint64_t)w->config->seed,
+                       .round = w->options->round,
+                       .lora = session_lora(&w->c->lora, &lora)};
+    w->session.merge = w->c->lora.merge;
     TRY(model_load(w->session.dev, w->c->init, &o, &w->model, err));
     model_set_reward_scale(w->model, 0, 1);
     session_set_length(&w->session, model_get_config(w->model)->context);
@@ -38,7 +44,7 @@ static status add_inputs(reward *w, error *err) {
     lineage *l = run_lineage(w->run);
     const char *home = run_directory(w->run);
     const struct config_reward *c = w->c;
-    TRY(lineage_add_in(l, home, "init", -1, c->init, err));
+    TRY(session_add_model(w->run, "init", c->init, w->model, err));
     for (int i = 0; i < c->train.n; i++) TRY(lineage_add_in(l, home, "snapshot", -1, c->train.value[i], err));
     for (int i = 0; i < c->valid.n; i++) TRY(lineage_add_in(l, home, "valid", -1, c->valid.value[i], err));
     for (int i = 0; i < c->normalise_on.n; i++)
@@ -50,7 +56,7 @@ static status print_plan(reward *w, const limits *l, error *err) {
     memory_plan plan = {0};
     const model_config *shape = model_get_config(w->model);
     struct optimizer_options how = optimizer_options_of(&w->c->optimizer, 0, w->session.ranks);
-    TRY(model_plan(w->session.dev, shape, 1, "model", &plan, err));
+    TRY(session_plan_model(&w->session, w->model, 1, "model", &plan, err));
     TRY(workspace_plan(w->session.dev, shape, l, "model", &plan, err));
     optimizer_plan(model_flat(w->model)->count, &how, "model", &plan);
     size_t tokens = w->data.train.token.len + w->data.valid.token.len;

@@ -11,6 +11,7 @@ status generate_command(int argc, char **argv, error *err);
 status chat_command(int argc, char **argv, error *err);
 status eval_command(int argc, char **argv, error *err);
 status convert_command(int argc, char **argv, error *err);
+status merge_command(int argc, char **argv, error *err);
 status plan_command(int argc, char **argv, error *err);
 status rounds_command(int argc, char **argv, error *err);
 status report_command(int argc, char **argv, error *err);

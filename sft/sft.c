@@ -38,9 +38,20 @@ typedef struct sft {
 static status open_model(sft *s, error *err) {
     uint64_t seed = (uint64_t)s->config->seed;
     model_config shape;
+    lora_options lora;
+    if (s->c->lora.rank && !s->c->init)
+        return error_set(err, STATUS_USAGE, "%s: %s.lora_rank adapts a model: %s.init must name it",
+                         config_place(s->config->source, "sft.lora_rank"), s->kind, s->kind);
+    s->session.merge = s->c->lora.merge;
     if (s->c->init) {
-        model_options o = {
-            .trained = 1, .language_head = 1, .n_score = 0, .score_bias = 0, .n_vocab = s->session.n_vocab};
+        model_options o = {.trained = 1,
+                           .language_head = 1,
+                           .n_score = 0,
+                           .score_bias = 0,
+                           .n_vocab = s->session.n_vocab,
+                           .seed = seed,
+                           .round = s->options->round,
+                           .lora = session_lora(&s->c->lora, &lora)};
         TRY(model_load(s->session.dev, s->c->init, &o, &s->model, err));
     } else {
         TRY(session_model_config(&s->session, &shape, err));
@@ -54,7 +65,7 @@ static status print_plan(sft *s, const limits *l, error *err) {
     memory_plan plan = {0};
     const model_config *shape = model_get_config(s->model);
     struct optimizer_options how = optimizer_options_of(&s->c->optimizer, s->c->ema, s->session.ranks);
-    TRY(model_plan(s->session.dev, shape, 1, "model", &plan, err));
+    TRY(session_plan_model(&s->session, s->model, 1, "model", &plan, err));
     TRY(workspace_plan(s->session.dev, shape, l, "model", &plan, err));
     optimizer_plan(model_flat(s->model)->count, &how, "model", &plan);
     TRY(sft_samples_plan(&s->session, s->c, shape, &plan, err));
@@ -64,8 +75,7 @@ static status print_plan(sft *s, const limits *l, error *err) {
 }
 
 static status add_inputs(sft *s, error *err) {
-    if (s->c->init)
-        TRY(lineage_add_in(run_lineage(s->run), run_directory(s->run), "init", -1, s->c->init, err));
+    if (s->c->init) TRY(session_add_model(s->run, "init", s->c->init, s->model, err));
     const config_strings *lists[] = {&s->c->train, &s->c->valid};
     for (int l = 0; l < 2; l++)
         for (int i = 0; i < lists[l]->n; i++)

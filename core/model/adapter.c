@@ -72,7 +72,7 @@ status lora_choose_targets(const model_config *c, const lora_options *how, uint3
         uint32_t before = *bits;
         if (strcmp(how->target[i], "all-linear") == 0) all = 1;
         for (int j = 0; j < n; j++) {
-            char module[96];
+            char module[LORA_NAME];
             lora_module_name(&target[j], -1, module, sizeof module);
             if (names_module(how->target[i], module)) *bits |= 1u << j;
         }
@@ -93,9 +93,14 @@ static void choose_parts(adapter *a, uint32_t bits) {
     int n = lora_list_targets(&a->config, target);
     for (int i = 0; i < n; i++) {
         if (!(bits >> i & 1)) continue;
-        a->part[a->n_part++] = (struct adapter_part){target[i], a->width[target[i].site]};
+        struct adapter_part *part = &a->part[a->n_part];
+        *part = (struct adapter_part){.target = target[i], .column = a->width[target[i].site]};
+        lora_module_name(&target[i], -1, part->name, sizeof part->name);
+        a->name[a->n_part++] = part->name;
         a->width[target[i].site] += a->how.rank;
     }
+    a->how.target = a->name;
+    a->how.n_target = a->n_part;
 }
 
 static int site_depth(const adapter *a, int site) { return depth_of(&a->config, (adapter_site)site); }
@@ -182,8 +187,6 @@ static status begin(device *dev, const model_config *config, const lora_options 
     if (!(how->alpha > 0) || !isfinite(how->alpha))
         return error_set(err, STATUS_USAGE, "lora: alpha %g, must be > 0", (double)how->alpha);
     TRY(lora_choose_targets(config, how, &bits, err));
-    a->how.target = NULL;
-    a->how.n_target = 0;
     choose_parts(a, bits);
     return list_params(a, err);
 }
@@ -343,8 +346,8 @@ static void add_product(const adapter *a, const float *b, const float *low, int 
         }
 }
 
-status adapter_merge_rows(const adapter *a, int l, adapter_site site, int first, int n, int k, float *rows,
-                          error *err) {
+status adapter_merge_rows(const adapter *a, const float *parameters, int l, adapter_site site, int first,
+                          int n, int k, float *rows, error *err) {
     size_t rank = (size_t)a->how.rank, most = (size_t)rows_of(&a->config, site);
     float *b = malloc(sizeof *b * rank * (most + (size_t)k)), *low = b + rank * most;
     status s = b ? STATUS_OK : error_memory(err, "a merged matrix");
@@ -355,11 +358,12 @@ status adapter_merge_rows(const adapter *a, int l, adapter_site site, int first,
         /* Tensors are whole targets or cut one out of a fused target. */
         int from = t->first > first ? t->first : first,
             end = t->first + t->n < first + n ? t->first + t->n : first + n;
-        const mat from_a = a->a[l * ADAPTER_SITES + (int)site].w, from_b = a->b[l * a->n_part + p].w;
-        s = a->dev->ops->download(a->dev, low, from_a.data + (size_t)part->column * (size_t)k,
+        int64_t at_a = a->a[l * ADAPTER_SITES + (int)site].w.data - a->flat.master,
+                at_b = a->b[l * a->n_part + p].w.data - a->flat.master;
+        s = a->dev->ops->download(a->dev, low, parameters + at_a + (int64_t)part->column * k,
                                   sizeof *low * rank * (size_t)k, err);
         if (s == STATUS_OK)
-            s = a->dev->ops->download(a->dev, b, from_b.data + (size_t)(from - t->first) * rank,
+            s = a->dev->ops->download(a->dev, b, parameters + at_b + (int64_t)(from - t->first) * a->how.rank,
                                       sizeof *b * rank * (size_t)(end - from), err);
         if (s == STATUS_OK) add_product(a, b, low, end - from, k, rows + (size_t)(from - first) * (size_t)k);
     }

@@ -8,6 +8,8 @@
 #include "core/files/safetensors.h"
 #include "core/model/internal.h"
 
+enum { LORA_NAME = 96 };
+
 /* One matrix of the family's files that can be adapted: rows [first, first + n) of a product's weight [., k].
  */
 typedef struct lora_target {
@@ -27,11 +29,13 @@ status lora_choose_targets(const model_config *config, const lora_options *how, 
 struct adapter {
     device *dev;
     model_config config; /* of the model: n_score and score_bias lie here */
-    lora_options how;    /* rank, alpha; the names are in `part` */
+    lora_options how;    /* its targets point to `name` */
+    const char *name[LORA_TARGETS];
     int n_part;
     struct adapter_part {
         lora_target target;
-        int column; /* of its rank columns among the site's */
+        char name[LORA_NAME]; /* of the module, "%d" for the layer */
+        int column;           /* of its rank columns among the site's */
     } part[LORA_TARGETS];
     int width[ADAPTER_SITES]; /* rank x parts at the site; 0: not adapted */
     flat flat;
@@ -60,9 +64,9 @@ void adapter_backward(const adapter *a, int l, adapter_site site, mat x, mat low
 /* "layer.%d.qkv.weight" and its like: which layer and site; 0 for a parameter that no adapter adds to. */
 int adapter_find_site(const char *name, int *layer, adapter_site *site);
 /* rows [n, k] on the host, rows [first, first + n) of the site's matrix in layer l, become those of
-   W + (alpha / rank) B A. Waits for the device. */
-status adapter_merge_rows(const adapter *a, int l, adapter_site site, int first, int n, int k, float *rows,
-                          error *err);
+   W + (alpha / rank) B A, with A and B of parameters (as model_save's). Waits for the device. */
+status adapter_merge_rows(const adapter *a, const float *parameters, int l, adapter_site site, int first,
+                          int n, int k, float *rows, error *err);
 
 /* ---- PEFT directories (adapter_files.c) ---- */
 

@@ -10,7 +10,7 @@
 #include "core/model/adapter.h"
 
 static const char PREFIX[] = "base_model.model.";
-enum { CONFIG_LIMIT = 1 << 20, NAME = 128 };
+enum { CONFIG_LIMIT = 1 << 20, NAME = LORA_NAME + 48 };
 
 int adapter_is_directory(const char *directory) {
     char *path = path_join(directory, "adapter_config.json");
@@ -193,7 +193,7 @@ static status list_pieces(const adapter *a, piece **out, int *n, error *err) {
             const struct adapter_part *part = &a->part[i];
             const lora_target *t = &part->target;
             const float *low = a->a[l * ADAPTER_SITES + (int)t->site].w.data;
-            char module[NAME / 2];
+            char module[LORA_NAME];
             lora_module_name(t, l, module, sizeof module);
             piece x = {.offset = offset_of(a, low) + (int64_t)part->column * t->k,
                        .rows = a->how.rank,
@@ -313,12 +313,10 @@ static status save_tensors(const adapter *a, const float *parameters, const char
 
 static void put_targets(const adapter *a, buffer *b) {
     for (int i = 0; i < a->n_part; i++) {
-        char module[NAME / 2];
-        lora_module_name(&a->part[i].target, -1, module, sizeof module);
-        const char *tail = strstr(module, "%d.");
+        const char *tail = strstr(a->part[i].name, "%d.");
         buffer_string(b, i ? ", " : "");
         /* The whole path below the layer, since GPT-2 has two matrices named c_proj. */
-        buffer_format(b, "\"%s\"", tail ? tail + 3 : module);
+        buffer_format(b, "\"%s\"", tail ? tail + 3 : a->part[i].name);
     }
 }
 
@@ -374,6 +372,47 @@ status adapter_save(const adapter *a, const weights *base, const float *paramete
     status s = path ? save_config(a, base, directory, err) : error_memory(err, "a path");
     if (s == STATUS_OK) s = save_base(base, directory, err);
     if (s == STATUS_OK) s = save_tensors(a, parameters, path, err);
+    free(path);
+    return s;
+}
+
+status model_find_base(const char *directory, char **out, error *err) {
+    adapter_source source;
+    *out = NULL;
+    if (!adapter_is_directory(directory)) return STATUS_OK;
+    TRY(adapter_source_read(directory, &source, err));
+    *out = source.base;
+    source.base = NULL;
+    adapter_source_free(&source);
+    return STATUS_OK;
+}
+
+/* ---- the weights' hash ---- */
+
+static status read_hash(const char *path, int *there, hash *out, error *err) {
+    json_t *root = NULL;
+    *there = path_exists(path);
+    if (!*there) return STATUS_OK;
+    TRY(parse_json_file(path, CONFIG_LIMIT, &root, err));
+    const char *text;
+    status s = json_field_string(root, "sha256", path, &text, err);
+    if (s == STATUS_OK && !hash_parse(text, out))
+        s = error_set(err, STATUS_DATA, "%s: \"sha256\" is no hash", path);
+    json_decref(root);
+    return s;
+}
+
+status model_check_base(const model *m, const char *directory, error *err) {
+    hash want, got;
+    int there = 0;
+    char *path = path_join(directory, "base.json");
+    status s = path ? STATUS_OK : error_memory(err, "a path");
+    if (s == STATUS_OK && m->adapter) s = read_hash(path, &there, &want, err);
+    if (s == STATUS_OK && there) s = weights_hash(m->w, &got, err);
+    if (s == STATUS_OK && there && !hash_equal(&want, &got))
+        s = error_set(err, STATUS_DATA,
+                      "%s: the weights in %s are others than those that this adapter was trained over",
+                      directory, m->w->directory);
     free(path);
     return s;
 }

@@ -29,6 +29,7 @@ typedef struct model_config {
     float reward_mean,
         reward_std;           /* score = (raw - mean) / std; 0 and 1 unless a reward model was normalised */
     int bos_token, eos_token; /* -1: none */
+    int lora_rank; /* of the model's adapter, 0: none; of a workspace's shape: the largest it serves */
 } model_config;
 
 /* GPT-2's and Llama's choices for everything but the sizes, which are left 0. */

@@ -277,23 +277,24 @@ status model_restore(model *m, const char *directory, error *err) {
  */
 static const float *source_of(const model *m, const float *parameters, const placed *t) {
     if (!m->adapter) return parameters + placed_offset(t);
-    if (strcmp(t->p->name, "score.weight") == 0) return m->adapter->score.data;
-    if (strcmp(t->p->name, "score.bias") == 0) return m->adapter->score_bias.data;
+    const float *own = m->adapter->flat.master;
+    if (strcmp(t->p->name, "score.weight") == 0) return parameters + (m->adapter->score.data - own);
+    if (strcmp(t->p->name, "score.bias") == 0) return parameters + (m->adapter->score_bias.data - own);
     return m->w->flat.master + weights_find_param(m->w, t->p->name)->offset + placed_offset(t) - t->p->offset;
 }
 
-static status merge(const model *m, const placed *t, float *rows, error *err) {
+static status merge(const model *m, const float *parameters, const placed *t, float *rows, error *err) {
     adapter_site site;
     int layer;
     if (!m->adapter || !adapter_find_site(t->p->name, &layer, &site)) return STATUS_OK;
-    return adapter_merge_rows(m->adapter, layer, site, t->first, t->n, t->p->cols, rows, err);
+    return adapter_merge_rows(m->adapter, parameters, layer, site, t->first, t->n, t->p->cols, rows, err);
 }
 
 static status save_tensor(const model *m, const float *parameters, const placed *t, int index,
                           safetensors_writer *out, float *ours, float *stored, error *err) {
     size_t bytes = sizeof(float) * (size_t)placed_count(t);
     TRY(m->dev->ops->download(m->dev, ours, source_of(m, parameters, t), bytes, err));
-    TRY(merge(m, t, ours, err));
+    TRY(merge(m, parameters, t, ours, err));
     if (t->transposed) placed_transpose(ours, (int)t->shape[1], (int)t->shape[0], stored);
     safetensors_put(out, index, t->transposed ? stored : ours, bytes);
     return STATUS_OK;
@@ -346,8 +347,8 @@ status model_save(const model *m, const float *parameters, const char *directory
                       : save_whole(m, from, directory, err);
 }
 
-status model_save_merged(const model *m, const char *directory, error *err) {
+status model_save_merged(const model *m, const float *parameters, const char *directory, error *err) {
     TRY(path_make_directories(directory, err));
     TRY(model_config_save(&m->config, directory, err));
-    return save_whole(m, model_flat(m)->master, directory, err);
+    return save_whole(m, parameters ? parameters : model_flat(m)->master, directory, err);
 }

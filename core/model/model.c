@@ -14,6 +14,7 @@ status model_make(weights *w, const model_config *config, adapter *a, model **ou
     *out = calloc(1, sizeof **out);
     if (!*out) return error_memory(err, "a model");
     **out = (model){.dev = w->dev, .config = *config, .w = w, .adapter = a};
+    (*out)->config.lora_rank = a ? a->how.rank : 0;
     return STATUS_OK;
 }
 
@@ -58,7 +59,8 @@ status model_copy(model *to, const model *from, error *err) {
 const model_config *model_get_config(const model *m) { return &m->config; }
 device *model_device(const model *m) { return m->dev; }
 const flat *model_flat(const model *m) { return m->adapter ? &m->adapter->flat : &m->w->flat; }
-int model_lora_rank(const model *m) { return m->adapter ? m->adapter->how.rank : 0; }
+const lora_options *model_lora(const model *m) { return m->adapter ? &m->adapter->how : NULL; }
+int model_shares_weights(const model *a, const model *b) { return a->w == b->w; }
 const char *model_base(const model *m) { return m->adapter ? m->w->directory : NULL; }
 vec model_score_weight(const model *m) { return m->adapter ? m->adapter->score : m->w->score; }
 vec model_score_bias(const model *m) { return m->adapter ? m->adapter->score_bias : m->w->score_bias; }

@@ -26,7 +26,6 @@ typedef struct limits {
     int max_token, max_row, max_seq, max_len; /* per call */
     int backward;                             /* 0: nothing is saved, backward is refused */
     keep_kind keep;
-    int lora_rank;      /* largest rank of the models that it is lent to; 0: none is adapted */
     int n_slot, n_page; /* a cache's sequences and pages of KV_PAGE positions */
 } limits;
 
@@ -127,16 +126,22 @@ void model_free(model *m);
  */
 status model_save(const model *m, const float *parameters, const char *directory, error *err);
 /* An adapted model as a whole one: W + (alpha / rank) B A in f32. Others as model_save. */
-status model_save_merged(const model *m, const char *directory, error *err);
+status model_save_merged(const model *m, const float *parameters, const char *directory, error *err);
 
 const model_config *model_get_config(const model *m);
 void model_set_reward_scale(model *m, float mean, float std); /* kept in config.json */
 device *model_device(const model *m);
 /* What is trained (also of a frozen model, grad NULL): the weights, or the adapter and the score head. */
 const flat *model_flat(const model *m);
-int model_lora_rank(const model *m); /* 0: not adapted */
-/* The directory that an adapted model's weights came from; NULL: not adapted. Its hash (lineage.h's). */
+const lora_options *model_lora(const model *m); /* of its adapter, every target by name; NULL: not adapted */
+/* The directory that an adapted model's weights came from; NULL: not adapted. */
 const char *model_base(const model *m);
+int model_shares_weights(const model *a, const model *b);
+/* Whether the weights are still those that the adapter in the directory was trained over: STATUS_DATA when
+   their hash (lineage.h) is another than base.json says. Other directories: STATUS_OK. */
+status model_check_base(const model *m, const char *directory, error *err);
+/* The weights' directory of an adapter's directory, malloc'd; NULL of any other. */
+status model_find_base(const char *directory, char **out, error *err);
 /* After an update: packed copies are made again. */
 void model_changed(model *m);
 /* A value model starts from the normalised scalar: weight / std, bias - mean / std; then mean 0, std 1. Needs
@@ -151,8 +156,8 @@ status model_plan(device *dev, const model_config *config, int trained, const ch
 /* The same of an adapter; and of the frozen weights that adapters of several models share. */
 status model_plan_adapter(device *dev, const model_config *config, const lora_options *how, int trained,
                           const char *owner, memory_plan *plan, error *err);
-status model_plan_base(device *dev, const model_config *config, const char *owner, memory_plan *plan,
-                       error *err);
+status model_plan_base(device *dev, const model_config *config, int trained, const char *owner,
+                       memory_plan *plan, error *err);
 /* Floats of the adapter's flat arrays. */
 status model_count_adapter(const model_config *config, const lora_options *how, int64_t *count, error *err);
 status workspace_plan(device *dev, const model_config *config, const limits *limits, const char *owner,

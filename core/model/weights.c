@@ -110,11 +110,11 @@ status model_plan(device *dev, const model_config *config, int trained, const ch
     return plan_weights(dev, config, trained ? WEIGHTS_TRAINED : WEIGHTS_FROZEN, owner, plan, err);
 }
 
-status model_plan_base(device *dev, const model_config *config, const char *owner, memory_plan *plan,
-                       error *err) {
+status model_plan_base(device *dev, const model_config *config, int trained, const char *owner,
+                       memory_plan *plan, error *err) {
     model_config body = *config;
     body.n_score = body.score_bias = 0;
-    return plan_weights(dev, &body, WEIGHTS_PASSED, owner, plan, err);
+    return plan_weights(dev, &body, trained ? WEIGHTS_PASSED : WEIGHTS_FROZEN, owner, plan, err);
 }
 
 void weights_release(weights *w) {

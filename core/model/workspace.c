@@ -31,8 +31,9 @@ static layer_saved take_saved(const model_config *c, const limits *l, arena *a) 
 }
 
 /* Of a site with all of its matrices adapted. */
-static mat take_low(const limits *l, arena *a) {
-    return l->lora_rank ? take_mat(a, l->max_token, ADAPTER_MOST_PARTS * l->lora_rank) : (mat){0};
+static mat take_low(const workspace *ws, arena *a) {
+    int rank = ws->config.lora_rank;
+    return rank ? take_mat(a, ws->limits.max_token, ADAPTER_MOST_PARTS * rank) : (mat){0};
 }
 
 static void take_states(workspace *ws, arena *a) {
@@ -48,7 +49,7 @@ static void take_states(workspace *ws, arena *a) {
     for (int i = 0; i < n_layer; i++) {
         if (own || i == 0) {
             saved = take_saved(c, l, a);
-            for (int s = 0; s < ADAPTER_SITES; s++) saved.low[s] = take_low(l, a);
+            for (int s = 0; s < ADAPTER_SITES; s++) saved.low[s] = take_low(ws, a);
         }
         if (ws->saved) ws->saved[i] = saved;
     }
@@ -86,7 +87,7 @@ static void take_backward(workspace *ws, arena *a) {
     ws->dact = take_mat(a, t, c->d_ff);
     ws->dhidden = take_mat(a, r, d);
     ws->drow = take_mat(a, r, d);
-    ws->dlow = take_low(&ws->limits, a);
+    ws->dlow = take_low(ws, a);
 }
 
 static int64_t scratch_floats(const workspace *ws) {
@@ -95,7 +96,7 @@ static int64_t scratch_floats(const workspace *ws) {
     int cols = model_qkv_width(c);
     if (model_up_width(c) > cols) cols = model_up_width(c);
     if (c->n_head * c->head_dim > cols) cols = c->n_head * c->head_dim;
-    if (ADAPTER_MOST_PARTS * l->lora_rank > cols) cols = ADAPTER_MOST_PARTS * l->lora_rank;
+    if (ADAPTER_MOST_PARTS * c->lora_rank > cols) cols = ADAPTER_MOST_PARTS * c->lora_rank;
     struct scratch_need need = {
         .max_token = l->max_token,
         .max_cols = cols,
@@ -152,8 +153,8 @@ static void lay_out_host(workspace *ws, arena *a) {
 static status check_limits(const model_config *c, const limits *l, error *err) {
     if (l->max_token < 1 || l->max_row < 1 || l->max_seq < 1 || l->max_len < 1)
         return error_set(err, STATUS_USAGE, "a workspace needs at least one token, row and sequence");
-    if (l->lora_rank < 0 || l->lora_rank > LORA_MOST_RANK)
-        return error_set(err, STATUS_USAGE, "a workspace for adapters of rank %d", l->lora_rank);
+    if (c->lora_rank < 0 || c->lora_rank > LORA_MOST_RANK)
+        return error_set(err, STATUS_USAGE, "a workspace for adapters of rank %d", c->lora_rank);
     if (l->max_token > INT_MAX / 64 || l->max_row > INT_MAX / 64)
         return error_set(err, STATUS_USAGE, "a workspace of %d tokens and %d rows is too large", l->max_token,
                          l->max_row);
@@ -298,9 +299,9 @@ status workspace_take_batch(const model *m, workspace *ws, const batch *b, const
     ws->owner = NULL;
     if (ws->dev != m->dev || !model_config_same_body(&ws->config, &m->config))
         return error_set(err, STATUS_FAILED, "a workspace of another shape or device was lent to a model");
-    if (model_lora_rank(m) > ws->limits.lora_rank)
+    if (m->config.lora_rank > ws->config.lora_rank)
         return error_set(err, STATUS_FAILED, "a workspace for rank %d was lent to an adapter of rank %d",
-                         ws->limits.lora_rank, model_lora_rank(m));
+                         ws->config.lora_rank, m->config.lora_rank);
     TRY(check_sequences(ws, b, cached, err));
     TRY(check_ids(ws, b, err));
     /* What an earlier call queued may still read the host copies. */

@@ -281,15 +281,16 @@ limits case_limits(const model_config *c, int backward, keep_kind keep) {
                     .max_len = c->context,
                     .backward = backward,
                     .keep = keep,
-                    .lora_rank = CASE_RANK,
                     .n_slot = CASE_SEQS,
                     .n_page = 48};
 }
 
 workspace *case_workspace(device *dev, const model_config *c, int backward, keep_kind keep) {
     limits l = case_limits(c, backward, keep);
+    model_config shape = *c;
     workspace *ws;
-    OK(workspace_create(dev, c, &l, &ws, err));
+    shape.lora_rank = CASE_RANK; /* serves adapted models too */
+    OK(workspace_create(dev, &shape, &l, &ws, err));
     return ws;
 }
 
