@@ -29,10 +29,10 @@ enum { MANY = 1000000000 };
 
 /* In the order of the enums of schema.h. */
 static const char *const DEVICE[] = {"auto", "cpu", NULL};
-static const char *const FAMILY[] = {"gpt2", "llama", NULL};
+static const char *const FAMILY[] = {"gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", NULL};
 static const char *const NORM[] = {"layer", "rms", NULL};
 static const char *const POSITION[] = {"learned", "rope", NULL};
-static const char *const ACTIVATION[] = {"gelu", "swiglu", NULL};
+static const char *const ACTIVATION[] = {"gelu", "swiglu", "geglu", NULL};
 static const char *const TEMPLATE[] = {"auto", "plain", "chatml", NULL};
 static const char *const TOO_LONG[] = {"error", "cut", NULL};
 static const char *const SCHEDULE[] = {"constant", "linear", "cosine", NULL};
@@ -165,8 +165,9 @@ static const config_key TABLE[] = {
     WORD("model.position", model.position, POSITION, "learned",
          "Positions: a learned table, or rotations of q and k."),
     WORD("model.activation", model.activation, ACTIVATION, "gelu",
-         "Of the MLP: GELU (tanh form) or gated SiLU."),
-    BOOL("model.bias", model.bias, "true", "Biases in linear maps."),
+         "Of the MLP: GELU (tanh form), gated SiLU or gated GELU."),
+    BOOL("model.bias", model.bias, "true",
+         "Biases in linear maps, where the family has them (qwen2: of q, k and v)."),
     BOOL("model.tied", model.tied, "true", "Input and output embedding are one matrix."),
     FLOAT("model.norm_eps", model.norm_eps, "1e-5", 1e-12, 1, "", "Added to the variance in normalisation."),
     INT("model.d_model", model.d_model, "768", 1, SHAPE_MOST_WIDTH, "", "Width of the residual stream."),
@@ -177,8 +178,10 @@ static const config_key TABLE[] = {
     INT("model.head_dim", model.head_dim, "0", 0, SHAPE_MOST_HEAD_DIM, "",
         "Width of a head; 0: d_model / n_head."),
     INT("model.d_ff", model.d_ff, "0", 0, SHAPE_MOST_MLP, "",
-        "Width of the MLP; 0: 4 d_model, with swiglu 8/3 d_model rounded up to a multiple of 64."),
+        "Width of the MLP; 0: 4 d_model, of a gated one 8/3 d_model rounded up to a multiple of 64."),
     INT("model.context", model.context, "1024", 1, SHAPE_MOST_CONTEXT, "tokens", "Longest sequence."),
+    INT("model.window", model.window, "0", 0, SHAPE_MOST_CONTEXT, "tokens",
+        "A token attends to so many, itself the last; 0: to all before it. For mistral, qwen2 and qwen3."),
     FLOAT("model.rope_theta", model.rope_theta, "10000", 1, 1e9, "", "Base of the rotations' frequencies."),
 
     WORD("data.template", data.template, TEMPLATE, "auto",
@@ -348,13 +351,15 @@ static const char *const GPT2[] = {"model.norm=layer",
                                    "model.tied=true",
                                    "model.norm_eps=1e-5",
                                    NULL};
-static const char *const LLAMA[] = {"model.norm=rms",
-                                    "model.position=rope",
-                                    "model.activation=swiglu",
-                                    "model.bias=false",
-                                    "model.tied=false",
-                                    "model.norm_eps=1e-5",
-                                    NULL};
+#define RMS_ROPE "model.norm=rms", "model.position=rope"
+static const char *const LLAMA[] = {RMS_ROPE,           "model.activation=swiglu", "model.bias=false",
+                                    "model.tied=false", "model.norm_eps=1e-5",     NULL};
+static const char *const QWEN2[] = {RMS_ROPE,           "model.activation=swiglu", "model.bias=true",
+                                    "model.tied=false", "model.norm_eps=1e-6",     NULL};
+static const char *const QWEN3[] = {RMS_ROPE,           "model.activation=swiglu", "model.bias=false",
+                                    "model.tied=false", "model.norm_eps=1e-6",     NULL};
+static const char *const GEMMA[] = {RMS_ROPE,          "model.activation=geglu", "model.bias=false",
+                                    "model.tied=true", "model.norm_eps=1e-6",    NULL};
 
 /* Ouyang et al. 2022, appendix C; lr, max_tokens of the answers and value clipping are not published. */
 static const char *const INSTRUCTGPT[] = {"ppo.batch=512",        "ppo.epochs=1",
@@ -400,6 +405,10 @@ static const char *const DEMO[] = {
 static const config_preset PRESET[] = {
     {"model.family", "gpt2", GPT2},
     {"model.family", "llama", LLAMA},
+    {"model.family", "mistral", LLAMA},
+    {"model.family", "qwen2", QWEN2},
+    {"model.family", "qwen3", QWEN3},
+    {"model.family", "gemma", GEMMA},
     {"ppo.preset", "instructgpt", INSTRUCTGPT},
     {"ppo.preset", "summarize", SUMMARIZE},
     {"ppo.preset", "demo", DEMO},

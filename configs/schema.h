@@ -9,10 +9,17 @@
 enum { CONFIG_MOST_ROUNDS = 999 };
 
 enum config_device { CONFIG_DEVICE_AUTO, CONFIG_DEVICE_CPU };
-enum config_family { CONFIG_FAMILY_GPT2, CONFIG_FAMILY_LLAMA };
+enum config_family {
+    CONFIG_FAMILY_GPT2,
+    CONFIG_FAMILY_LLAMA,
+    CONFIG_FAMILY_MISTRAL,
+    CONFIG_FAMILY_QWEN2,
+    CONFIG_FAMILY_QWEN3,
+    CONFIG_FAMILY_GEMMA
+};
 enum config_norm { CONFIG_NORM_LAYER, CONFIG_NORM_RMS };
 enum config_position { CONFIG_POSITION_LEARNED, CONFIG_POSITION_ROPE };
-enum config_activation { CONFIG_ACTIVATION_GELU, CONFIG_ACTIVATION_SWIGLU };
+enum config_activation { CONFIG_ACTIVATION_GELU, CONFIG_ACTIVATION_SWIGLU, CONFIG_ACTIVATION_GEGLU };
 enum config_template { CONFIG_TEMPLATE_AUTO, CONFIG_TEMPLATE_PLAIN, CONFIG_TEMPLATE_CHATML };
 enum config_too_long { CONFIG_TOO_LONG_ERROR, CONFIG_TOO_LONG_CUT };
 enum config_schedule { CONFIG_SCHEDULE_CONSTANT, CONFIG_SCHEDULE_LINEAR, CONFIG_SCHEDULE_COSINE };
@@ -63,8 +70,9 @@ struct config_model {
     int d_model, n_layer, n_head;
     int n_kv_head; /* 0: n_head */
     int head_dim;  /* 0: d_model / n_head */
-    int d_ff;      /* 0: 4 d_model; with swiglu 8/3 d_model, rounded up to a multiple of 64 */
+    int d_ff;      /* 0: 4 d_model; of a gated MLP 8/3 d_model, rounded up to a multiple of 64 */
     int context;   /* tokens */
+    int window;    /* tokens; 0: none */
     float rope_theta;
 };
 

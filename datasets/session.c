@@ -137,11 +137,19 @@ void session_close(session *s) {
 
 status session_shape(const struct config *config, int n_vocab, model_config *out, error *err) {
     const struct config_model *c = &config->model;
-    *out = model_config_of_family(c->family == CONFIG_FAMILY_LLAMA ? FAMILY_LLAMA : FAMILY_GPT2);
+    static const model_family family[] = {
+        [CONFIG_FAMILY_GPT2] = FAMILY_GPT2,       [CONFIG_FAMILY_LLAMA] = FAMILY_LLAMA,
+        [CONFIG_FAMILY_MISTRAL] = FAMILY_MISTRAL, [CONFIG_FAMILY_QWEN2] = FAMILY_QWEN2,
+        [CONFIG_FAMILY_QWEN3] = FAMILY_QWEN3,     [CONFIG_FAMILY_GEMMA] = FAMILY_GEMMA};
+    static const activation_kind activation[] = {[CONFIG_ACTIVATION_GELU] = ACTIVATION_GELU,
+                                                 [CONFIG_ACTIVATION_SWIGLU] = ACTIVATION_SWIGLU,
+                                                 [CONFIG_ACTIVATION_GEGLU] = ACTIVATION_GEGLU};
+    *out = model_config_of_family(family[c->family]);
     out->norm = c->norm == CONFIG_NORM_RMS ? NORM_RMS : NORM_LAYER;
     out->position = c->position == CONFIG_POSITION_ROPE ? POSITION_ROPE : POSITION_LEARNED;
-    out->activation = c->activation == CONFIG_ACTIVATION_SWIGLU ? ACTIVATION_SWIGLU : ACTIVATION_GELU;
-    out->attention_bias = out->mlp_bias = c->bias;
+    out->activation = activation[c->activation];
+    model_config_set_bias(out, c->bias);
+    out->window = c->window;
     out->tied = c->tied;
     out->norm_eps = c->norm_eps;
     out->rope_theta = c->rope_theta;

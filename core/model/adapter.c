@@ -40,7 +40,7 @@ static int depth_of(const model_config *c, adapter_site site) {
 
 int lora_list_targets(const model_config *c, lora_target out[LORA_TARGETS]) {
     int n = 0;
-    for (const family_tensor *t = family_tensors(c->family); t->theirs && n < LORA_TARGETS; t++) {
+    for (const family_tensor *t = family_of(c->family)->tensors; t->theirs && n < LORA_TARGETS; t++) {
         lora_target x = {.theirs = t->theirs};
         if (!site_of(t->ours, &x.site)) continue;
         family_part_rows(c, t->part, rows_of(c, x.site), &x.first, &x.n);

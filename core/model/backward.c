@@ -24,6 +24,26 @@ static void low_backward(const model *m, workspace *ws, int l, adapter_site site
     adapter_backward(m->adapter, l, site, x, s->low[site], dy, ws->dlow, dx, ws->scratch);
 }
 
+/* The gradient of what is attended to that of the product before it, in place. */
+static void place_queries_and_keys_backward(const model *m, workspace *ws, int l, const layer_saved *s,
+                                            mat dqkv) {
+    const model_config *c = &m->config;
+    const layer_params *p = &m->w->layer[l];
+    int q = c->n_head * c->head_dim, k = c->n_kv_head * c->head_dim;
+    if (c->position == POSITION_ROPE)
+        op(ws->dev, rope, .x = dqkv, .cosine = m->w->cosine, .sine = m->w->sine,
+           .position = {ws->position.data, dqkv.rows}, .n_rotated = c->n_head + c->n_kv_head,
+           .head_dim = c->head_dim, .inverse = 1);
+    if (!c->qk_norm) return;
+    mat dq = mat_columns(dqkv, 0, q), dk = mat_columns(dqkv, q, k);
+    op(ws->dev, head_norm_dx, .dx = dq, .dy = dq, .x = mat_columns(s->qk, 0, q),
+       .rstd = mat_columns(s->qk_rstd, 0, c->n_head), .gain = p->q_norm,
+       .dgain = weights_vec_grad(m->w, p->q_norm), .n_head = c->n_head);
+    op(ws->dev, head_norm_dx, .dx = dk, .dy = dk, .x = mat_columns(s->qk, q, k),
+       .rstd = mat_columns(s->qk_rstd, c->n_head, c->n_kv_head), .gain = p->k_norm,
+       .dgain = weights_vec_grad(m->w, p->k_norm), .n_head = c->n_kv_head);
+}
+
 /* dx: gradient of the block's output, becomes that of its input x_in. */
 static void layer_backward(const model *m, workspace *ws, int l, mat x_in, const layer_saved *s, mat dx) {
     device *dev = ws->dev;
@@ -36,15 +56,15 @@ static void layer_backward(const model *m, workspace *ws, int l, mat x_in, const
     mat dbranch = branch_grad(ws, dx, 2 + 2 * l);
     linear_backward(m, ws, &p->down, p->down_bias, s->act, dbranch, dact);
     low_backward(m, ws, l, ADAPTER_DOWN, s, s->act, dbranch, dact);
-    if (c->activation == ACTIVATION_SWIGLU)
-        op(dev, glu_dx, .dx = dup, .dy = dact, .x = s->up);
-    else
+    if (c->activation == ACTIVATION_GELU)
         op(dev, gelu_dx, .dx = dup, .dy = dact, .x = s->up);
+    else
+        op(dev, glu_dx, .dx = dup, .dy = dact, .x = s->up, .kind = model_glu_kind(c));
     linear_backward(m, ws, &p->up, p->up_bias, s->norm2, dup, dn);
     low_backward(m, ws, l, ADAPTER_UP, s, s->norm2, dup, dn);
     op(dev, norm_dx, .dx = dx, .dy = dn, .x = s->mid, .gain = p->norm2_gain,
        .dgain = weights_vec_grad(m->w, p->norm2_gain), .dbias = weights_vec_grad(m->w, p->norm2_bias),
-       .mean = s->mean2, .rstd = s->rstd2, .kind = c->norm);
+       .mean = s->mean2, .rstd = s->rstd2, .kind = c->norm, .offset = model_gain_offset(c));
 
     dbranch = branch_grad(ws, dx, 1 + 2 * l);
     linear_backward(m, ws, &p->out, p->out_bias, s->att, dbranch, datt);
@@ -52,15 +72,12 @@ static void layer_backward(const model *m, workspace *ws, int l, mat x_in, const
     op(dev, attention_dx, .dqkv = dqkv, .dout = datt, .out = s->att, .lse = s->lse, .qkv = s->qkv,
        .start = {ws->start.data, ws->b.n_seq + 1}, .max_len = ws->max_len, .shape = model_attention_shape(c),
        .scratch = ws->scratch);
-    if (c->position == POSITION_ROPE)
-        op(dev, rope, .x = dqkv, .cosine = m->w->cosine, .sine = m->w->sine,
-           .position = {ws->position.data, n}, .n_rotated = c->n_head + c->n_kv_head, .head_dim = c->head_dim,
-           .inverse = 1);
+    place_queries_and_keys_backward(m, ws, l, s, dqkv);
     linear_backward(m, ws, &p->qkv, p->qkv_bias, s->norm1, dqkv, dn);
     low_backward(m, ws, l, ADAPTER_QKV, s, s->norm1, dqkv, dn);
     op(dev, norm_dx, .dx = dx, .dy = dn, .x = x_in, .gain = p->norm1_gain,
        .dgain = weights_vec_grad(m->w, p->norm1_gain), .dbias = weights_vec_grad(m->w, p->norm1_bias),
-       .mean = s->mean1, .rstd = s->rstd1, .kind = c->norm);
+       .mean = s->mean1, .rstd = s->rstd1, .kind = c->norm, .offset = model_gain_offset(c));
 }
 
 /* Gradients of the rows' values to the gradient of their gathered states, in ws->drow. */
@@ -94,12 +111,16 @@ static void heads_backward(const model *m, workspace *ws, const row_grads *grads
     op(dev, fill, .y = {drow.data, (int64_t)n * drow.cols}, .value = 0);
     op(dev, norm_dx, .dx = drow, .dy = dhidden, .x = mat_rows(ws->row_x, 0, n), .gain = m->w->norm_gain,
        .dgain = weights_vec_grad(m->w, m->w->norm_gain), .dbias = weights_vec_grad(m->w, m->w->norm_bias),
-       .mean = {ws->row_mean.data, n}, .rstd = {ws->row_rstd.data, n}, .kind = m->config.norm);
+       .mean = {ws->row_mean.data, n}, .rstd = {ws->row_rstd.data, n}, .kind = m->config.norm,
+       .offset = model_gain_offset(&m->config));
 }
 
 static void embedding_backward(const model *m, workspace *ws, mat dx) {
     mat dout = branch_grad(ws, dx, 0);
     int n = dx.rows;
+    vec scaled = {dout.data, (int64_t)n * dout.cols};
+    if (m->config.scaled_embedding)
+        op(ws->dev, axpby, .y = scaled, .x = scaled, .a = model_embedding_scale(&m->config));
     op(ws->dev, embed_dw, .d_table = weights_mat_grad(m->w, m->w->token_table), .dout = dout,
        .id = {ws->token.data, n}, .order = {ws->order.data, n});
     if (m->w->position_table.data)

@@ -6,9 +6,27 @@
 #include "core/base/error.h"
 #include "core/ops/ops.h"
 
-typedef enum model_family { FAMILY_GPT2, FAMILY_LLAMA } model_family;
+typedef enum model_family {
+    FAMILY_GPT2,
+    FAMILY_LLAMA,
+    FAMILY_MISTRAL,
+    FAMILY_QWEN2,
+    FAMILY_QWEN3,
+    FAMILY_GEMMA
+} model_family;
 typedef enum position_kind { POSITION_LEARNED, POSITION_ROPE } position_kind;
-typedef enum activation_kind { ACTIVATION_GELU, ACTIVATION_SWIGLU } activation_kind;
+typedef enum activation_kind { ACTIVATION_GELU, ACTIVATION_SWIGLU, ACTIVATION_GEGLU } activation_kind;
+
+/* How the frequencies of rope were changed for a longer context than that of the first training. LINEAR: all
+   divided by factor (Chen et al. 2023). LLAMA3: those of long waves divided, those of short ones kept,
+   between them a mixture (Llama 3.1). */
+typedef enum rope_scaling_kind { ROPE_UNSCALED, ROPE_LINEAR, ROPE_LLAMA3 } rope_scaling_kind;
+typedef struct rope_scaling {
+    rope_scaling_kind kind;
+    float factor;                            /* LINEAR, LLAMA3 */
+    float low_freq_factor, high_freq_factor; /* LLAMA3, as the next */
+    int original_context;
+} rope_scaling;
 
 typedef struct model_config {
     model_family family; /* whose names and transposes the files use */
@@ -18,31 +36,38 @@ typedef struct model_config {
     int d_model, n_layer, n_head, n_kv_head, head_dim, d_ff;
     norm_kind norm;
     float norm_eps;
+    int gain_from_one; /* norms multiply by 1 + gain */
     position_kind position;
     float rope_theta;
+    rope_scaling rope_scaling;
+    int window;  /* a token attends to itself and the window - 1 before it; 0: to all before it */
+    int qk_norm; /* queries and keys go through an RMS norm, head by head, before rope */
     activation_kind activation;
-    int attention_bias, mlp_bias;
-    int tied;          /* the language head is the token embedding */
-    int language_head; /* 0: a model that only scores has none */
-    int n_score;       /* 0 or 1 scalar head on the final-normed state */
-    int score_bias;    /* value models have one, reward models none */
+    int qkv_bias, out_bias, mlp_bias;
+    int scaled_embedding; /* the embedded tokens are multiplied by sqrt(d_model) */
+    int tied;             /* the language head is the token embedding, unscaled */
+    int language_head;    /* 0: a model that only scores has none */
+    int n_score;          /* 0 or 1 scalar head on the final-normed state */
+    int score_bias;       /* value models have one, reward models none */
     float reward_mean,
-        reward_std;           /* score = (raw - mean) / std; 0 and 1 unless a reward model was normalised */
-    int bos_token, eos_token; /* -1: none */
+        reward_std; /* score = (raw - mean) / std; 0 and 1 unless a reward model was normalised */
+    int bos_token, eos_token, pad_token; /* -1: none */
     int lora_rank; /* of the model's adapter, 0: none; of a workspace's shape: the largest it serves */
 } model_config;
 
-/* GPT-2's and Llama's choices for everything but the sizes, which are left 0. */
+/* The family's usual choices for everything but the sizes, which are left 0. */
 model_config model_config_of_family(model_family family);
+/* The biases that the family has, or none of them. */
+void model_config_set_bias(model_config *config, int bias);
 
 /* STATUS_USAGE naming the value when a shape makes no sense (heads that do not divide, head_dim >
    SHAPE_MOST_HEAD_DIM, odd head_dim with rope, sizes that overflow), or the family's files cannot express it
    and for_files is set. */
 status model_config_check(const model_config *config, int for_files, error *err);
 
-/* DIRECTORY/config.json of model types gpt2 and llama. Everything else (type, activation, a scaling of rope
-   ...) is refused by name: STATUS_DATA. n_vocab is set to vocab_size; the caller lowers it to the
-   tokenizer's. */
+/* DIRECTORY/config.json of the families' model types. Everything else (a type, an activation, a scaling of
+   rope, a key that might change what is computed) is refused by name: STATUS_DATA. n_vocab is set to
+   vocab_size; the caller lowers it to the tokenizer's. */
 status model_config_load(const char *directory, model_config *out, error *err);
 status model_config_save(const model_config *config, const char *directory, error *err);
 

@@ -16,14 +16,14 @@
 
 /* The name that the file uses: with or without the family's prefix. */
 static const char *stored_name(const weights *w, const safetensors *file, const char *name) {
-    const char *prefix = family_prefix(w->config.family);
+    const char *prefix = family_of(w->config.family)->prefix;
     if (safetensors_find(file, name) || !prefix || strncmp(name, prefix, strlen(prefix)) != 0) return name;
     const char *shorter = name + strlen(prefix);
     return safetensors_find(file, shorter) ? shorter : name;
 }
 
 static int is_ignored(const weights *w, const char *name) {
-    for (const char *const *tail = family_ignored(w->config.family); *tail; tail++) {
+    for (const char *const *tail = family_of(w->config.family)->ignored; *tail; tail++) {
         size_t n = strlen(name), k = strlen(*tail);
         if (n >= k && strcmp(name + n - k, *tail) == 0) return 1;
     }

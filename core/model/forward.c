@@ -30,6 +30,29 @@ static void attend(const model *m, workspace *ws, int l, const layer_saved *s, c
        .shape = shape);
 }
 
+/* q and k, as they came from their product, to what is attended: the norm of each head, then rope. */
+static void place_queries_and_keys(const model *m, workspace *ws, int l, const layer_saved *s) {
+    const model_config *c = &m->config;
+    const layer_params *p = &m->w->layer[l];
+    int q = c->n_head * c->head_dim, k = c->n_kv_head * c->head_dim;
+    if (c->qk_norm) {
+        mat out = mat_columns(s->qkv, 0, q + k), in = out;
+        if (s->qk.data) {
+            in = s->qk;
+            op(ws->dev, add, .out = in, .b = out);
+        }
+        op(ws->dev, head_norm, .y = mat_columns(out, 0, q), .x = mat_columns(in, 0, q), .gain = p->q_norm,
+           .rstd = mat_columns(s->qk_rstd, 0, c->n_head), .n_head = c->n_head, .eps = c->norm_eps);
+        op(ws->dev, head_norm, .y = mat_columns(out, q, k), .x = mat_columns(in, q, k), .gain = p->k_norm,
+           .rstd = mat_columns(s->qk_rstd, c->n_head, c->n_kv_head), .n_head = c->n_kv_head,
+           .eps = c->norm_eps);
+    }
+    if (c->position == POSITION_ROPE)
+        op(ws->dev, rope, .x = s->qkv, .cosine = m->w->cosine, .sine = m->w->sine,
+           .position = {ws->position.data, s->qkv.rows}, .n_rotated = c->n_head + c->n_kv_head,
+           .head_dim = c->head_dim);
+}
+
 void model_layer_forward(const model *m, workspace *ws, int l, mat x_in, const layer_saved *s, mat x_out,
                          const kv_cache *kv) {
     device *dev = ws->dev;
@@ -38,26 +61,23 @@ void model_layer_forward(const model *m, workspace *ws, int l, mat x_in, const l
     mat branch = mat_rows(ws->branch, 0, x_in.rows);
 
     op(dev, norm, .y = s->norm1, .x = x_in, .gain = p->norm1_gain, .bias = p->norm1_bias, .mean = s->mean1,
-       .rstd = s->rstd1, .kind = c->norm, .eps = c->norm_eps);
+       .rstd = s->rstd1, .kind = c->norm, .eps = c->norm_eps, .offset = model_gain_offset(c));
     op(dev, linear, .y = s->qkv, .x = s->norm1, .w = p->qkv, .bias = p->qkv_bias);
     adapter_forward(m->adapter, l, ADAPTER_QKV, s->norm1, s->low[ADAPTER_QKV], s->qkv);
-    if (c->position == POSITION_ROPE)
-        op(dev, rope, .x = s->qkv, .cosine = m->w->cosine, .sine = m->w->sine,
-           .position = {ws->position.data, x_in.rows}, .n_rotated = c->n_head + c->n_kv_head,
-           .head_dim = c->head_dim);
+    place_queries_and_keys(m, ws, l, s);
     attend(m, ws, l, s, kv);
     op(dev, linear, .y = branch, .x = s->att, .w = p->out, .bias = p->out_bias);
     adapter_forward(m->adapter, l, ADAPTER_OUT, s->att, s->low[ADAPTER_OUT], branch);
     add_residual(ws, s->mid, x_in, branch, dropout_site(l, 0));
 
     op(dev, norm, .y = s->norm2, .x = s->mid, .gain = p->norm2_gain, .bias = p->norm2_bias, .mean = s->mean2,
-       .rstd = s->rstd2, .kind = c->norm, .eps = c->norm_eps);
+       .rstd = s->rstd2, .kind = c->norm, .eps = c->norm_eps, .offset = model_gain_offset(c));
     op(dev, linear, .y = s->up, .x = s->norm2, .w = p->up, .bias = p->up_bias);
     adapter_forward(m->adapter, l, ADAPTER_UP, s->norm2, s->low[ADAPTER_UP], s->up);
-    if (c->activation == ACTIVATION_SWIGLU)
-        op(dev, glu, .y = s->act, .x = s->up);
-    else
+    if (c->activation == ACTIVATION_GELU)
         op(dev, gelu, .y = s->act, .x = s->up);
+    else
+        op(dev, glu, .y = s->act, .x = s->up, .kind = model_glu_kind(c));
     op(dev, linear, .y = branch, .x = s->act, .w = p->down, .bias = p->down_bias);
     adapter_forward(m->adapter, l, ADAPTER_DOWN, s->act, s->low[ADAPTER_DOWN], branch);
     add_residual(ws, x_out, s->mid, branch, dropout_site(l, 1));
@@ -70,6 +90,8 @@ static void run_forward(const model *m, workspace *ws, const kv_cache *kv) {
     mat x = mat_rows(ws->x[0], 0, n);
     op(dev, embed, .out = x, .token_table = m->w->token_table, .position_table = m->w->position_table,
        .token = {ws->token.data, n}, .position = {ws->position.data, n});
+    vec embedded = {x.data, (int64_t)n * x.cols};
+    if (c->scaled_embedding) op(dev, axpby, .y = embedded, .x = embedded, .a = model_embedding_scale(c));
     if (ws->options.dropout > 0) add_residual(ws, x, (mat){0}, x, 0);
     for (int l = 0; l < c->n_layer; l++) {
         layer_saved s = layer_saved_rows(&ws->saved[l], n);
@@ -82,7 +104,7 @@ static void run_forward(const model *m, workspace *ws, const kv_cache *kv) {
     op(dev, rows_gather, .out = row_x, .x = x, .index = {ws->row_pos.data, n_row});
     op(dev, norm, .y = mat_rows(ws->hidden, 0, n_row), .x = row_x, .gain = m->w->norm_gain,
        .bias = m->w->norm_bias, .mean = {ws->row_mean.data, n_row}, .rstd = {ws->row_rstd.data, n_row},
-       .kind = c->norm, .eps = c->norm_eps);
+       .kind = c->norm, .eps = c->norm_eps, .offset = model_gain_offset(c));
 }
 
 static status check_options(const workspace *ws, const forward_options *o, error *err) {

@@ -116,7 +116,7 @@ static status read_tensors(const reader *r, model_config *c) {
     c->vocab_size = c->n_vocab = (int)embedding->shape[0];
     c->tied = is_tied(r, embedding);
     if (c->family == FAMILY_LLAMA) {
-        c->attention_bias = find_tensor(r, "layer.%d.qkv.bias", PART_Q) != NULL;
+        c->qkv_bias = c->out_bias = find_tensor(r, "layer.%d.qkv.bias", PART_Q) != NULL;
         c->mlp_bias = find_tensor(r, "layer.%d.up.bias", PART_GATE) != NULL;
     }
     return expect_int(r, "vocab_size", c->vocab_size);

@@ -6,14 +6,15 @@
 #include "core/base/hash.h"
 #include "core/model/model.h"
 
-/* One block's parameters. Absent ones have data NULL. qkv rows are [q | k | v], up rows are [gate | up] with
- * SwiGLU. */
 typedef struct adapter adapter; /* core/model/adapter.h */
 
+/* One block's parameters. Absent ones have data NULL. qkv rows are [q | k | v], up rows are [gate | up] with
+ * SwiGLU and GeGLU. */
 typedef struct layer_params {
     vec norm1_gain, norm1_bias, norm2_gain, norm2_bias;
     weight qkv, out, up, down;
     vec qkv_bias, out_bias, up_bias, down_bias;
+    vec q_norm, k_norm; /* gains, [head_dim] */
 } layer_params;
 
 /* FROZEN: forward alone. PASSED: gradients go through them, to an adapter. TRAINED: gradients of their own.
@@ -58,6 +59,7 @@ typedef struct layer_saved {
     mat norm1, qkv, att, lse, mid, norm2, up, act; /* mid: after the attention's residual */
     vec mean1, rstd1, mean2, rstd2;
     mat low[ADAPTER_SITES]; /* an adapter's A x, scaled */
+    mat qk, qk_rstd;        /* q and k before their norm; absent without one, or without backward */
 } layer_saved;
 
 struct workspace {
@@ -115,11 +117,19 @@ static inline int model_qkv_width(const model_config *c) {
     return (c->n_head + 2 * c->n_kv_head) * c->head_dim;
 }
 static inline int model_up_width(const model_config *c) {
-    return c->activation == ACTIVATION_SWIGLU ? 2 * c->d_ff : c->d_ff;
+    return c->activation == ACTIVATION_GELU ? c->d_ff : 2 * c->d_ff;
+}
+static inline glu_kind model_glu_kind(const model_config *c) {
+    return c->activation == ACTIVATION_GEGLU ? GLU_GELU : GLU_SILU;
+}
+static inline float model_gain_offset(const model_config *c) { return c->gain_from_one ? 1.0f : 0.0f; }
+/* What the embedded tokens are multiplied by. */
+static inline float model_embedding_scale(const model_config *c) {
+    return c->scaled_embedding ? __builtin_sqrtf((float)c->d_model) : 1.0f;
 }
 static inline struct attention_shape model_attention_shape(const model_config *c) {
     return (struct attention_shape){c->n_head, c->n_kv_head, c->head_dim,
-                                    1.0f / __builtin_sqrtf((float)c->head_dim), 0};
+                                    1.0f / __builtin_sqrtf((float)c->head_dim), c->window};
 }
 /* A parameter's gradient lies where the parameter does; absent while the weights are frozen. */
 static inline vec weights_vec_grad(const weights *w, vec p) {
@@ -152,6 +162,8 @@ status weights_hash(weights *w, hash *out, error *err);
  * flat.master. */
 status weights_list_params(weights *w, error *err);
 void weights_bind_params(weights *w);
+/* rope.c: fills weights->cosine and sine. */
+status weights_upload_rope(weights *w, error *err);
 /* forward.c: one block from x_in to x_out, filling saved; kv NULL: each sequence from position 0. */
 void model_layer_forward(const model *m, workspace *ws, int l, mat x_in, const layer_saved *saved, mat x_out,
                          const kv_cache *kv);

@@ -35,9 +35,11 @@ static void add_all(weights *w) {
         add_layer_param(w, l, "norm1.weight", 1, d);
         if (norm_bias) add_layer_param(w, l, "norm1.bias", 1, d);
         add_layer_param(w, l, "qkv.weight", qkv, d);
-        if (c->attention_bias) add_layer_param(w, l, "qkv.bias", 1, qkv);
+        if (c->qkv_bias) add_layer_param(w, l, "qkv.bias", 1, qkv);
+        if (c->qk_norm) add_layer_param(w, l, "q_norm.weight", 1, c->head_dim);
+        if (c->qk_norm) add_layer_param(w, l, "k_norm.weight", 1, c->head_dim);
         add_layer_param(w, l, "out.weight", d, att);
-        if (c->attention_bias) add_layer_param(w, l, "out.bias", 1, d);
+        if (c->out_bias) add_layer_param(w, l, "out.bias", 1, d);
         add_layer_param(w, l, "norm2.weight", 1, d);
         if (norm_bias) add_layer_param(w, l, "norm2.bias", 1, d);
         add_layer_param(w, l, "up.weight", up, d);
@@ -97,9 +99,11 @@ void weights_bind_params(weights *w) {
         p->norm1_gain = next_vec(&at, 1);
         p->norm1_bias = next_vec(&at, norm_bias);
         p->qkv.w = next_mat(&at);
-        p->qkv_bias = next_vec(&at, c->attention_bias);
+        p->qkv_bias = next_vec(&at, c->qkv_bias);
+        p->q_norm = next_vec(&at, c->qk_norm);
+        p->k_norm = next_vec(&at, c->qk_norm);
         p->out.w = next_mat(&at);
-        p->out_bias = next_vec(&at, c->attention_bias);
+        p->out_bias = next_vec(&at, c->out_bias);
         p->norm2_gain = next_vec(&at, 1);
         p->norm2_bias = next_vec(&at, norm_bias);
         p->up.w = next_mat(&at);

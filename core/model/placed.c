@@ -21,7 +21,7 @@ static int place_tensor(const weights *w, const family_tensor *t, int layer, pla
     snprintf(ours, sizeof ours, t->ours, layer);
     out->p = weights_find_param(w, ours);
     if (!out->p) return 0;
-    int is_vector = out->p->rows == 1 && strcmp(ours, "score.weight") != 0;
+    int is_vector = strstr(ours, "norm") || strstr(ours, ".bias");
     family_part_rows(&w->config, t->part, is_vector ? out->p->cols : out->p->rows, &out->first, &out->n);
     out->transposed = t->transposed;
     out->n_dim = is_vector ? 1 : 2;
@@ -33,11 +33,12 @@ static int place_tensor(const weights *w, const family_tensor *t, int layer, pla
 
 status placed_list(const weights *w, placed **out, int *n, error *err) {
     int most = 0;
-    for (const family_tensor *t = family_tensors(w->config.family); t->theirs; t++) most += w->config.n_layer;
+    for (const family_tensor *t = family_of(w->config.family)->tensors; t->theirs; t++)
+        most += w->config.n_layer;
     *n = 0;
     *out = calloc((size_t)most, sizeof **out);
     if (!*out) return error_memory(err, "a list of tensors");
-    for (const family_tensor *t = family_tensors(w->config.family); t->theirs; t++)
+    for (const family_tensor *t = family_of(w->config.family)->tensors; t->theirs; t++)
         for (int l = 0; l < (strstr(t->theirs, "%d") ? w->config.n_layer : 1); l++)
             if (place_tensor(w, t, l, &(*out)[*n])) (*n)++;
     return STATUS_OK;

@@ -45,27 +45,6 @@ static void lay_out(weights *w, arena *a, const char *owner, memory_plan *plan) 
     if (plan) plan_add(plan, owner, "weights packed for products", a->used - before);
 }
 
-/* theta_i = base^(-2i / head_dim) (Su et al. 2021). */
-static status upload_rope(weights *w, error *err) {
-    if (w->config.position != POSITION_ROPE) return STATUS_OK;
-    int n = w->config.context, half = w->config.head_dim / 2;
-    float *host = malloc(2 * sizeof *host * (size_t)n * (size_t)half);
-    if (!host) return error_memory(err, "rope tables");
-    float *cosine = host, *sine = host + (size_t)n * (size_t)half;
-    for (int p = 0; p < n; p++)
-        for (int i = 0; i < half; i++) {
-            double angle = p * pow((double)w->config.rope_theta, -2.0 * i / w->config.head_dim);
-            cosine[p * half + i] = (float)cos(angle);
-            sine[p * half + i] = (float)sin(angle);
-        }
-    size_t bytes = sizeof *host * (size_t)n * (size_t)half;
-    w->dev->ops->upload(w->dev, w->cosine.data, cosine, bytes);
-    w->dev->ops->upload(w->dev, w->sine.data, sine, bytes);
-    status s = w->dev->ops->sync(w->dev, err);
-    free(host);
-    return s;
-}
-
 status weights_make(device *dev, const model_config *config, weights_use use, weights **out, error *err) {
     *out = NULL;
     TRY(model_config_check(config, 0, err));
@@ -83,7 +62,7 @@ status weights_make(device *dev, const model_config *config, weights_use use, we
         lay_out(w, &a, "", NULL);
         op(dev, fill, .y = {w->flat.master, w->flat.count}, .value = 0);
         if (w->flat.grad) op(dev, fill, .y = {w->flat.grad, w->flat.count}, .value = 0);
-        s = upload_rope(w, err);
+        s = weights_upload_rope(w, err);
     }
     if (s != STATUS_OK) {
         weights_release(w);
@@ -142,9 +121,10 @@ static int ends_with(const char *text, const char *tail) {
 /* Draws parameter i on the host. */
 static void draw(const weights *w, int i, uint64_t seed, int round, float *value) {
     const param *p = &w->flat.param[i];
-    int is_norm = strstr(p->name, "norm") != NULL;
-    if (ends_with(p->name, ".bias") || is_norm) {
-        for (int64_t j = 0; j < p->count; j++) value[j] = ends_with(p->name, ".bias") ? 0.0f : 1.0f;
+    int is_norm = strstr(p->name, "norm") != NULL, is_bias = ends_with(p->name, ".bias");
+    if (is_bias || is_norm) {
+        float middle = is_bias ? 0 : 1 - model_gain_offset(&w->config);
+        for (int64_t j = 0; j < p->count; j++) value[j] = middle;
         return;
     }
     double scale = 0.02;

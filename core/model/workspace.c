@@ -13,8 +13,8 @@ static ivec take_ivec(arena *a, int n) { return (ivec){ARENA_TAKE(a, int32_t, n)
 static lvec take_lvec(arena *a, int n) { return (lvec){ARENA_TAKE(a, uint64_t, n), n}; }
 
 static layer_saved take_saved(const model_config *c, const limits *l, arena *a) {
-    int t = l->max_token, d = c->d_model;
-    return (layer_saved){
+    int t = l->max_token, d = c->d_model, heads = c->n_head + c->n_kv_head;
+    layer_saved saved = {
         .norm1 = take_mat(a, t, d),
         .qkv = take_mat(a, t, model_qkv_width(c)),
         .att = take_mat(a, t, c->n_head * c->head_dim),
@@ -28,6 +28,11 @@ static layer_saved take_saved(const model_config *c, const limits *l, arena *a) 
         .mean2 = take_vec(a, t),
         .rstd2 = take_vec(a, t),
     };
+    if (c->qk_norm && l->backward) {
+        saved.qk = take_mat(a, t, heads * c->head_dim);
+        saved.qk_rstd = take_mat(a, t, heads);
+    }
+    return saved;
 }
 
 /* Of a site with all of its matrices adapted. */
@@ -212,6 +217,7 @@ layer_saved layer_saved_rows(const layer_saved *s, int n) {
     layer_saved cut = *s;
     cut.norm1.rows = cut.qkv.rows = cut.att.rows = cut.lse.rows = n;
     cut.mid.rows = cut.norm2.rows = cut.up.rows = cut.act.rows = n;
+    cut.qk.rows = cut.qk_rstd.rows = n;
     cut.mean1.n = cut.rstd1.n = cut.mean2.n = cut.rstd2.n = n;
     return cut;
 }

@@ -107,18 +107,19 @@ struct op_weights_pack { /* fills w.forward and, where present, w.backward from 
 };
 
 /* ---- rows ---- */
-struct op_norm { /* y = (x - mean) rstd gain + bias; rms: y = x rstd gain, mean untouched. Per row of x[m, d]
-                  */
+struct op_norm { /* y = (x - mean) rstd (gain + offset) + bias; rms: y = x rstd (gain + offset), mean
+                    untouched. Per row of x[m, d] */
     mat y, x;
     vec gain, bias; /* bias absent: none */
     vec mean, rstd; /* [m], kept for norm_dx; absent: not kept */
     norm_kind kind;
-    float eps;
+    float eps, offset;
 };
 struct op_norm_dx { /* dx += , dgain += , dbias += (dgain, dbias absent: frozen) */
     mat dx, dy, x;
     vec gain, dgain, dbias, mean, rstd;
     norm_kind kind;
+    float offset;
 };
 struct op_head_norm { /* RMS norm of each head alone (QK-norm, Henry et al. 2020): for h < n_head, with x[m, h
                          head_dim ...] of d = head_dim columns: y = x rstd gain, rstd = 1 / sqrt(mean x^2 +

@@ -47,11 +47,12 @@ static void expect_same_model(model *a, model *b) {
 
 /* ---- round trips ---- */
 
-/* Both families, tied and not, with every head and bias that their files can have. */
+/* All families, tied and not, with every head and bias that their files can have. */
 static void test_round_trips(void **state) {
     device *dev = case_device(DEVICE_FAR, 2, NULL);
-    static const int which[] = {CASE_GPT2, CASE_LLAMA, CASE_LLAMA_HEADS_64};
-    for (int i = 0; i < 3; i++)
+    static const int which[] = {CASE_GPT2,  CASE_LLAMA, CASE_LLAMA_HEADS_64, CASE_MISTRAL,
+                                CASE_QWEN2, CASE_QWEN3, CASE_GEMMA};
+    for (size_t i = 0; i < sizeof which / sizeof *which; i++)
         for (int variant = 0; variant < 8; variant++) {
             const char *directory = path_in(*state, "model");
             model_config c = case_config(which[i]);
@@ -60,6 +61,7 @@ static void test_round_trips(void **state) {
             c.score_bias = c.n_score && (variant & 4);
             c.language_head = !c.n_score || (variant & 4);
             if (c.family == FAMILY_LLAMA) c.mlp_bias = variant & 1;
+            if (c.family == FAMILY_QWEN3) c.qkv_bias = c.out_bias = variant & 1;
             c.n_vocab = c.vocab_size;
             c.reward_mean = 0.1f + (float)variant;
             c.reward_std = 1.7f;
@@ -164,7 +166,7 @@ static void test_gpt2_names(void **state) {
 static void test_llama_names(void **state) {
     device *dev = case_device(DEVICE_CPU, 1, NULL);
     model_config c = case_tiny(FAMILY_LLAMA);
-    c.attention_bias = c.mlp_bias = 1;
+    c.qkv_bias = c.out_bias = c.mlp_bias = 1;
     c.n_score = 1;
     c.language_head = 0;
     model *m = case_numbered(dev, &c);
@@ -283,12 +285,11 @@ static void test_folding_the_reward_scale(void **state) {
 
 static void test_saving_refuses(void **state) {
     device *dev = case_device(DEVICE_CPU, 1, NULL);
-    static const char *const says[CASES] = {
-        [4] = "files of family gpt2 cannot have heads that do not make up",
-        [5] = "files of family llama cannot have this norm",
-        [6] = "files of family gpt2 cannot have heads that do not make up",
-        [7] = "files of family llama cannot have this activation"};
-    for (int which = 4; which < CASES; which++) {
+    static const char *const says[CASES] = {[4] = "files of family gpt2 cannot have these positions",
+                                            [5] = "files of family llama cannot have this norm",
+                                            [6] = "files of family gpt2 cannot have this activation",
+                                            [7] = "files of family llama cannot have this activation"};
+    for (int which = CASE_MIXTURE; which <= CASE_SCORE; which++) {
         model_config c = case_config(which);
         if (which == 5) c.norm = NORM_LAYER;
         model *m = case_model(dev, &c, 1, 0);

@@ -37,7 +37,8 @@ static void norm_case(harness *h) {
                         .bias = bias ? harness_vec(h, d) : (vec){0},
                         .rstd = harness_vec_output(h, m),
                         .kind = h->seed % 2 ? NORM_RMS : NORM_LAYER,
-                        .eps = 1e-5f};
+                        .eps = 1e-5f,
+                        .offset = (float)PICK(h, 0, 1)};
     if (o.kind == NORM_LAYER) o.mean = harness_vec_output(h, m);
     RUN(h, norm, &o);
     mat y = harness_read(h, "y", o.y);
@@ -76,7 +77,8 @@ static void norm_dx_case(harness *h) {
                            .gain = gain,
                            .mean = mean,
                            .rstd = rstd,
-                           .kind = kind};
+                           .kind = kind,
+                           .offset = (float)PICK(h, 0, 1)};
     if (!frozen) o.dgain = harness_vec(h, d);
     if (!frozen && kind == NORM_LAYER) o.dbias = harness_vec(h, d);
     if (mean.data) harness_keep(h, mat_of(mean.data, 1, m));

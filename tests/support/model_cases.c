@@ -53,6 +53,10 @@ const char *const case_name[CASES] = {
     "RMSNorm, learned, SwiGLU, biases, narrow heads",
     "LayerNorm, learned, SwiGLU, one key head, untied",
     "RMSNorm, RoPE, GELU, only a score",
+    "mistral, a window, linear rope",
+    "qwen2, rope of Llama 3.1",
+    "qwen3",
+    "gemma",
 };
 
 static void set_heads(model_config *c, int d_model, int n_head, int n_kv_head, int head_dim, int d_ff) {
@@ -64,8 +68,9 @@ static void set_heads(model_config *c, int d_model, int n_head, int n_kv_head, i
 }
 
 model_config case_config(int which) {
-    static const model_family family[CASES] = {FAMILY_GPT2, FAMILY_LLAMA, FAMILY_GPT2, FAMILY_LLAMA,
-                                               FAMILY_GPT2, FAMILY_LLAMA, FAMILY_GPT2, FAMILY_LLAMA};
+    static const model_family family[CASES] = {FAMILY_GPT2,    FAMILY_LLAMA, FAMILY_GPT2,  FAMILY_LLAMA,
+                                               FAMILY_GPT2,    FAMILY_LLAMA, FAMILY_GPT2,  FAMILY_LLAMA,
+                                               FAMILY_MISTRAL, FAMILY_QWEN2, FAMILY_QWEN3, FAMILY_GEMMA};
     model_config c = model_config_of_family(family[which]);
     c.vocab_size = 300; /* two tiles of the head, and rows behind the tokenizer's ids */
     c.n_vocab = 290;
@@ -87,17 +92,17 @@ model_config case_config(int which) {
         break;
     case CASE_LLAMA_HEADS_64:
         set_heads(&c, 96, 3, 1, 64, 130);
-        c.tied = c.attention_bias = c.score_bias = 1;
+        c.tied = c.qkv_bias = c.out_bias = c.score_bias = 1;
         break;
     case 4:
         set_heads(&c, 72, 6, 3, 16, 90);
         c.position = POSITION_ROPE;
-        c.attention_bias = c.mlp_bias = c.tied = 0;
+        c.qkv_bias = c.out_bias = c.mlp_bias = c.tied = 0;
         break;
     case 5:
         set_heads(&c, 56, 2, 2, 16, 77);
         c.position = POSITION_LEARNED;
-        c.attention_bias = c.mlp_bias = c.tied = 1;
+        c.qkv_bias = c.out_bias = c.mlp_bias = c.tied = 1;
         break;
     case 6:
         set_heads(&c, 48, 4, 1, 8, 61);
@@ -108,6 +113,22 @@ model_config case_config(int which) {
         c.activation = ACTIVATION_GELU;
         c.mlp_bias = c.score_bias = 1;
         c.language_head = 0;
+        break;
+    case CASE_MISTRAL:
+        c.n_kv_head = 2;
+        c.window = 70;
+        c.rope_scaling = (rope_scaling){ROPE_LINEAR, 2.5f, 0, 0, 0};
+        break;
+    case CASE_QWEN2:
+        set_heads(&c, 48, 3, 1, 32, 90);
+        c.rope_scaling = (rope_scaling){ROPE_LLAMA3, 8, 1, 4, 64};
+        break;
+    case CASE_QWEN3:
+        set_heads(&c, 56, 4, 2, 24, 100);
+        c.tied = c.score_bias = 1;
+        break;
+    case CASE_GEMMA:
+        set_heads(&c, 40, 3, 1, 16, 70);
         break;
     default:
         fail_msg("no case %d", which);
@@ -122,9 +143,7 @@ static int ends_with(const char *text, const char *tail) {
 
 static void draw_param(const param *p, random_key key, float *value) {
     double scale = 0.3, middle = 0;
-    if (p->rows == 1 && ends_with(p->name, "norm1.weight")) middle = 1;
-    if (p->rows == 1 && (ends_with(p->name, "norm2.weight") || strcmp(p->name, "norm.weight") == 0))
-        middle = 1;
+    if (p->rows == 1 && strstr(p->name, "norm") && ends_with(p->name, ".weight")) middle = 1;
     if (p->rows > 1 && strncmp(p->name, "layer.", 6) == 0) scale = 1.0 / __builtin_sqrt(p->cols);
     random_normal(key, (size_t)p->count, value);
     for (int64_t j = 0; j < p->count; j++) value[j] = (float)(middle + scale * value[j]);
@@ -203,7 +222,7 @@ model_config case_tiny(model_family family) {
     c.d_model = 4;
     c.n_head = c.n_kv_head = 2;
     c.head_dim = 2;
-    if (family == FAMILY_LLAMA) c.n_kv_head = 1;
+    if (family != FAMILY_GPT2) c.n_kv_head = 1;
     return c;
 }
 

@@ -18,17 +18,21 @@ typedef void device_visit(device *dev, void *context);
 void case_each_device(device_visit *visit, void *context);
 
 /* ---- models ---- */
-/* gpt2 and llama, then mixtures that no published family has; heads of 8, 16 and 64. */
+/* gpt2 and llama, then mixtures that no published family has, then the other families; heads of 8 to 64. */
 enum {
     CASE_GPT2,
     CASE_LLAMA,
     CASE_GPT2_HEADS_8,
     CASE_LLAMA_HEADS_64,
-    CASE_LANGUAGE = 7,
+    CASE_MIXTURE,
     CASE_SCORE = 7,
+    CASE_MISTRAL, /* a window, rope's frequencies divided */
+    CASE_QWEN2,   /* biases of q, k and v alone, rope as Llama 3.1 */
+    CASE_QWEN3,   /* norms of q and k */
+    CASE_GEMMA,   /* GeGLU, scaled embedding */
     CASES
 };
-/* The first CASE_LANGUAGE have a language head, CASE_SCORE only scores. All have a score head. */
+/* All have a score head, and all but CASE_SCORE a language head. */
 extern const char *const case_name[CASES];
 model_config case_config(int which);
 

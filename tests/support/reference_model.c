@@ -14,6 +14,7 @@ enum { MEMORY_MAX = 256 };
 /* The states of one block, [n_token, ...]. */
 typedef struct block {
     double *x, *norm1, *qkv, *att, *mid, *norm2, *up, *act;
+    double *raw; /* qkv before the norm of heads */
 } block;
 
 typedef struct run {
@@ -100,13 +101,18 @@ static void moments(const run *r, const double *x, double *mean, double *rstd) {
     *rstd = 1 / sqrt(variance + (double)r->c->norm_eps);
 }
 
+static double gain_of(const run *r, const double *gain, int c) {
+    return gain[c] + (r->c->gain_from_one != 0);
+}
+
 static void norm(const run *r, const double *x, int n, int l, const char *gain, const char *bias, double *y) {
     const double *g = value_of(r, l, gain), *b = value_of(r, l, bias);
     int d = r->c->d_model;
     for (int i = 0; i < n; i++) {
         double mean, rstd;
         moments(r, x + i * d, &mean, &rstd);
-        for (int c = 0; c < d; c++) y[i * d + c] = (x[i * d + c] - mean) * rstd * g[c] + (b ? b[c] : 0);
+        for (int c = 0; c < d; c++)
+            y[i * d + c] = (x[i * d + c] - mean) * rstd * gain_of(r, g, c) + (b ? b[c] : 0);
     }
 }
 
@@ -120,7 +126,7 @@ static void norm_gradient(const run *r, const double *x, const double *dy, int n
         double mean, rstd, sum = 0, dot = 0;
         moments(r, x + i * d, &mean, &rstd);
         for (int c = 0; c < d; c++) {
-            double xhat = (x[i * d + c] - mean) * rstd, a = dy[i * d + c] * g[c];
+            double xhat = (x[i * d + c] - mean) * rstd, a = dy[i * d + c] * gain_of(r, g, c);
             dg[c] += dy[i * d + c] * xhat;
             if (db) db[c] += dy[i * d + c];
             sum += r->c->norm == NORM_LAYER ? a / d : 0;
@@ -128,12 +134,57 @@ static void norm_gradient(const run *r, const double *x, const double *dy, int n
         }
         for (int c = 0; c < d; c++) {
             double xhat = (x[i * d + c] - mean) * rstd;
-            dx[i * d + c] += rstd * (dy[i * d + c] * g[c] - sum - xhat * dot);
+            dx[i * d + c] += rstd * (dy[i * d + c] * gain_of(r, g, c) - sum - xhat * dot);
         }
     }
 }
 
+/* Every head of q, or of k: head first .. first + n of qkv. */
+static void head_norm(const run *r, double *qkv, int first, int n, int l, const char *gain) {
+    const double *g = value_of(r, l, gain);
+    int hd = r->c->head_dim, heads = r->c->n_head + 2 * r->c->n_kv_head;
+    for (int i = 0; i < r->n; i++)
+        for (int h = first; h < first + n; h++) {
+            double *x = qkv + (i * heads + h) * hd, square = 0;
+            for (int e = 0; e < hd; e++) square += x[e] * x[e] / hd;
+            for (int e = 0; e < hd; e++) x[e] *= g[e] / sqrt(square + (double)r->c->norm_eps);
+        }
+}
+
+/* d becomes the gradient of the raw heads. */
+static void head_norm_gradient(const run *r, const double *raw, double *d, int first, int n, int l,
+                               const char *gain) {
+    const double *g = value_of(r, l, gain);
+    double *dg = grad_of(r, l, gain);
+    int hd = r->c->head_dim, heads = r->c->n_head + 2 * r->c->n_kv_head;
+    for (int i = 0; i < r->n; i++)
+        for (int h = first; h < first + n; h++) {
+            const double *x = raw + (i * heads + h) * hd;
+            double *dx = d + (i * heads + h) * hd, square = 0, dot = 0;
+            for (int e = 0; e < hd; e++) square += x[e] * x[e] / hd;
+            double rstd = 1 / sqrt(square + (double)r->c->norm_eps);
+            for (int e = 0; e < hd; e++) {
+                dg[e] += dx[e] * x[e] * rstd;
+                dot += dx[e] * g[e] * x[e] * rstd / hd;
+            }
+            for (int e = 0; e < hd; e++) dx[e] = rstd * (dx[e] * g[e] - x[e] * rstd * dot);
+        }
+}
+
 /* ---- positions ---- */
+
+/* Radians per position of pair j; scaled as Llama 3.1 tells it, by wavelengths. */
+static double frequency(const model_config *c, int j) {
+    const rope_scaling *s = &c->rope_scaling;
+    double plain = pow((double)c->rope_theta, -2.0 * j / c->head_dim), wavelength = 2 * M_PI / plain;
+    if (s->kind == ROPE_UNSCALED) return plain;
+    if (s->kind == ROPE_LINEAR) return plain / (double)s->factor;
+    double low = (double)s->low_freq_factor, high = (double)s->high_freq_factor;
+    if (wavelength < s->original_context / high) return plain;
+    if (wavelength > s->original_context / low) return plain / (double)s->factor;
+    double smooth = (s->original_context / wavelength - low) / (high - low);
+    return (1 - smooth) * plain / (double)s->factor + smooth * plain;
+}
 
 /* Turns the query and key heads; sign -1 turns back. */
 static void turn(const run *r, double *qkv, double sign) {
@@ -143,7 +194,7 @@ static void turn(const run *r, double *qkv, double sign) {
     for (int i = 0; i < r->n; i++)
         for (int h = 0; h < c->n_head + c->n_kv_head; h++)
             for (int j = 0; j < half; j++) {
-                double angle = r->position[i] * pow((double)c->rope_theta, -2.0 * j / c->head_dim);
+                double angle = r->position[i] * frequency(c, j);
                 double *a = qkv + (size_t)i * (size_t)width + h * c->head_dim + j, *b = a + half, x = *a,
                        y = *b;
                 *a = x * cos(angle) - sign * y * sin(angle);
@@ -153,7 +204,8 @@ static void turn(const run *r, double *qkv, double sign) {
 
 /* ---- attention ---- */
 
-/* softmax of q k / sqrt(head_dim) of token i, head h over the tokens start[i] .. i, into p[0 ..]. */
+/* softmax of q k / sqrt(head_dim) of token i, head h over the tokens start[i] .. i, into p[0 ..]; 0 outside a
+   window. */
 static void attention_weights(const run *r, const double *qkv, int i, int h, double *p) {
     const model_config *c = r->c;
     int hd = c->head_dim, width = (c->n_head + 2 * c->n_kv_head) * hd, n = i - r->start[i] + 1;
@@ -163,6 +215,7 @@ static void attention_weights(const run *r, const double *qkv, int i, int h, dou
         p[t] = 0;
         for (int e = 0; e < hd; e++)
             p[t] += qkv[i * width + h * hd + e] * qkv[(r->start[i] + t) * width + k_at + e] / sqrt(hd);
+        if (c->window > 0 && n - 1 - t >= c->window) p[t] = -INFINITY;
         most = fmax(most, p[t]);
     }
     for (int t = 0; t < n; t++) sum += p[t] = exp(p[t] - most);
@@ -220,18 +273,23 @@ static void attention_gradient(const run *r, const double *qkv, const double *da
 /* ---- activations ---- */
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+static double gelu(double x) { return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }
+static double gelu_slope(double x) {
+    double t = tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x));
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x);
+}
 
 static void activate(const run *r, const double *up, double *act) {
     int f = r->c->d_ff;
     for (int i = 0; i < r->n; i++)
         for (int j = 0; j < f; j++) {
-            if (r->c->activation == ACTIVATION_SWIGLU) {
-                double gate = up[i * 2 * f + j];
+            double gate = up[i * 2 * f + j];
+            if (r->c->activation == ACTIVATION_SWIGLU)
                 act[i * f + j] = gate * sigmoid(gate) * up[i * 2 * f + f + j];
-            } else {
-                double x = up[i * f + j];
-                act[i * f + j] = 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-            }
+            else if (r->c->activation == ACTIVATION_GEGLU)
+                act[i * f + j] = gelu(gate) * up[i * 2 * f + f + j];
+            else
+                act[i * f + j] = gelu(up[i * f + j]);
         }
 }
 
@@ -240,15 +298,15 @@ static void activate_gradient(const run *r, const double *up, const double *dact
     for (int i = 0; i < r->n; i++)
         for (int j = 0; j < f; j++) {
             double d = dact[i * f + j];
-            if (r->c->activation == ACTIVATION_SWIGLU) {
-                double gate = up[i * 2 * f + j], s = sigmoid(gate);
-                dup[i * 2 * f + j] = d * up[i * 2 * f + f + j] * (s + gate * s * (1 - s));
-                dup[i * 2 * f + f + j] = d * gate * s;
-            } else {
-                double x = up[i * f + j], t = tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x));
-                double dt = (1 - t * t) * sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x);
-                dup[i * f + j] = d * (0.5 * (1 + t) + 0.5 * x * dt);
+            if (r->c->activation == ACTIVATION_GELU) {
+                dup[i * f + j] = d * gelu_slope(up[i * f + j]);
+                continue;
             }
+            double gate = up[i * 2 * f + j], s = sigmoid(gate);
+            int silu = r->c->activation == ACTIVATION_SWIGLU;
+            dup[i * 2 * f + j] =
+                d * up[i * 2 * f + f + j] * (silu ? s + gate * s * (1 - s) : gelu_slope(gate));
+            dup[i * 2 * f + f + j] = d * (silu ? gate * s : gelu(gate));
         }
 }
 
@@ -273,7 +331,7 @@ static void add(const run *r, const double *residual, const double *branch, int 
 
 static int qkv_width(const run *r) { return (r->c->n_head + 2 * r->c->n_kv_head) * r->c->head_dim; }
 static int att_width(const run *r) { return r->c->n_head * r->c->head_dim; }
-static int up_width(const run *r) { return r->c->d_ff * (r->c->activation == ACTIVATION_SWIGLU ? 2 : 1); }
+static int up_width(const run *r) { return r->c->d_ff * (r->c->activation == ACTIVATION_GELU ? 1 : 2); }
 
 static double *block_forward(run *r, int l, block *s) {
     int n = r->n, d = r->c->d_model, f = r->c->d_ff;
@@ -283,6 +341,12 @@ static double *block_forward(run *r, int l, block *s) {
     s->act = numbers(r, n, f);
     norm(r, s->x, n, l, "norm1.weight", "norm1.bias", s->norm1);
     linear(r, s->norm1, n, d, l, "qkv.weight", "qkv.bias", qkv_width(r), s->qkv);
+    if (r->c->qk_norm) {
+        s->raw = numbers(r, n, qkv_width(r));
+        memcpy(s->raw, s->qkv, sizeof *s->raw * (size_t)(n * qkv_width(r)));
+        head_norm(r, s->qkv, 0, r->c->n_head, l, "q_norm.weight");
+        head_norm(r, s->qkv, r->c->n_head, r->c->n_kv_head, l, "k_norm.weight");
+    }
     turn(r, s->qkv, 1);
     attention(r, s->qkv, s->att);
     linear(r, s->att, n, att_width(r), l, "out.weight", "out.bias", d, branch);
@@ -310,6 +374,10 @@ static void block_gradient(run *r, int l, const block *s, double *dx) {
     linear_gradient(r, s->att, branch, n, att_width(r), l, "out.weight", "out.bias", d, datt);
     attention_gradient(r, s->qkv, datt, dqkv);
     turn(r, dqkv, -1);
+    if (r->c->qk_norm) {
+        head_norm_gradient(r, s->raw, dqkv, 0, r->c->n_head, l, "q_norm.weight");
+        head_norm_gradient(r, s->raw, dqkv, r->c->n_head, r->c->n_kv_head, l, "k_norm.weight");
+    }
     linear_gradient(r, s->norm1, dqkv, n, d, l, "qkv.weight", "qkv.bias", qkv_width(r), dnorm1);
     norm_gradient(r, s->x, dnorm1, n, l, "norm1.weight", "norm1.bias", dx);
 }
@@ -329,14 +397,16 @@ static void locate(run *r) {
         }
 }
 
+static double embedding_scale(const run *r) { return r->c->scaled_embedding ? sqrt(r->c->d_model) : 1; }
+
 static void run_blocks(run *r) {
     int d = r->c->d_model;
     const double *tokens = value_of(r, -1, "token.weight"), *positions = value_of(r, -1, "position.weight");
     double *x = numbers(r, r->n, d);
     for (int i = 0; i < r->n; i++)
         for (int c = 0; c < d; c++)
-            x[i * d + c] =
-                tokens[r->b->token[i] * d + c] + (positions ? positions[r->position[i] * d + c] : 0);
+            x[i * d + c] = embedding_scale(r) * (tokens[r->b->token[i] * d + c] +
+                                                 (positions ? positions[r->position[i] * d + c] : 0));
     add(r, NULL, x, 0, x);
     r->blocks = zeros(r, (size_t)r->c->n_layer, sizeof *r->blocks);
     for (int l = 0; l < r->c->n_layer; l++) {
@@ -410,8 +480,8 @@ static void embedding_gradient(run *r, double *dx) {
     add(r, NULL, dx, 0, dx);
     for (int i = 0; i < r->n; i++)
         for (int c = 0; c < d; c++) {
-            tokens[r->b->token[i] * d + c] += dx[i * d + c];
-            if (positions) positions[r->position[i] * d + c] += dx[i * d + c];
+            tokens[r->b->token[i] * d + c] += embedding_scale(r) * dx[i * d + c];
+            if (positions) positions[r->position[i] * d + c] += embedding_scale(r) * dx[i * d + c];
         }
 }
 

@@ -19,7 +19,8 @@ struct reference_norm reference_norm(const struct op_norm *o) {
         wide_add(out.mean, 0, r, mean, mean_magnitude);
         wide_add(out.rstd, 0, r, rstd, rstd * (1 + mean_magnitude * rstd));
         for (int c = 0; c < d; c++) {
-            double gain = o->gain.data[c], bias = o->bias.data ? o->bias.data[c] : 0;
+            double gain = (double)o->gain.data[c] + (double)o->offset,
+                   bias = o->bias.data ? o->bias.data[c] : 0;
             wide_add(out.y, r, c, (at(o->x, r, c) - mean) * rstd * gain + bias,
                      (fabs(at(o->x, r, c)) + mean_magnitude) * rstd * fabs(gain) + fabs(bias));
         }
@@ -36,7 +37,8 @@ struct reference_norm_dx reference_norm_dx(const struct op_norm_dx *o) {
         double mean = layer ? o->mean.data[r] : 0, rstd = o->rstd.data[r];
         double g_mean = 0, g_magnitude = 0, gx_mean = 0, gx_magnitude = 0;
         for (int c = 0; c < d; c++) {
-            double g = o->gain.data[c] * at(o->dy, r, c), x = at(o->x, r, c);
+            double gain = (double)o->gain.data[c] + (double)o->offset;
+            double g = gain * at(o->dy, r, c), x = at(o->x, r, c);
             g_mean += g / d;
             g_magnitude += fabs(g) / d;
             gx_mean += g * (x - mean) * rstd / d;
@@ -44,7 +46,8 @@ struct reference_norm_dx reference_norm_dx(const struct op_norm_dx *o) {
         }
         if (!layer) g_mean = g_magnitude = 0;
         for (int c = 0; c < d; c++) {
-            double dy = at(o->dy, r, c), g = o->gain.data[c] * dy, x = at(o->x, r, c);
+            double gain = (double)o->gain.data[c] + (double)o->offset;
+            double dy = at(o->dy, r, c), g = gain * dy, x = at(o->x, r, c);
             double xhat = (x - mean) * rstd, xhat_magnitude = (fabs(x) + fabs(mean)) * rstd;
             wide_add(out.dx, r, c, rstd * (g - g_mean - xhat * gx_mean),
                      rstd * (fabs(g) + g_magnitude + xhat_magnitude * gx_magnitude));

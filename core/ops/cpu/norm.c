@@ -31,9 +31,10 @@ static void norm_rows(const struct op_norm *o) {
         float rstd = 1.0f / sqrtf(row_variance(x, mean, d) + o->eps);
         if (o->mean.data && layer) o->mean.data[r] = mean;
         if (o->rstd.data) o->rstd.data[r] = rstd;
-        v16 m = v_set(mean), s = v_set(rstd);
+        v16 m = v_set(mean), s = v_set(rstd), offset = v_set(o->offset);
         FOR_LANES(d, i, k) {
-            v16 unit = v_mul(v_sub(v_load_n(x + i, k), m), s), gain = v_load_n(o->gain.data + i, k);
+            v16 unit = v_mul(v_sub(v_load_n(x + i, k), m), s);
+            v16 gain = v_add(v_load_n(o->gain.data + i, k), offset);
             v16 scaled = o->bias.data ? v_fma(unit, gain, v_load_n(o->bias.data + i, k)) : v_mul(unit, gain);
             v_store_n(y + i, scaled, k);
         }
@@ -49,17 +50,17 @@ static void norm_dx_row(const struct op_norm_dx *o, int r) {
     int d = o->x.cols, layer = o->kind == NORM_LAYER;
     const float *x = o->x.data + r * o->x.ld, *dy = o->dy.data + r * o->dy.ld, *gain = o->gain.data;
     float *dx = o->dx.data + r * o->dx.ld;
-    v16 m = v_set(layer ? o->mean.data[r] : 0), s = v_set(o->rstd.data[r]);
+    v16 m = v_set(layer ? o->mean.data[r] : 0), s = v_set(o->rstd.data[r]), offset = v_set(o->offset);
     v16 sum_g = v_set(0), sum_gu = v_set(0);
     FOR_LANES(d, i, k) {
-        v16 g = v_mul(v_load_n(dy + i, k), v_load_n(gain + i, k));
+        v16 g = v_mul(v_load_n(dy + i, k), v_add(v_load_n(gain + i, k), offset));
         v16 u = v_mul(v_sub(v_load_n(x + i, k), m), s);
         sum_g = v_add(sum_g, g);
         sum_gu = v_fma(g, u, sum_gu);
     }
     v16 mean_g = v_set(layer ? v_sum(sum_g) / (float)d : 0), mean_gu = v_set(v_sum(sum_gu) / (float)d);
     FOR_LANES(d, i, k) {
-        v16 g = v_mul(v_load_n(dy + i, k), v_load_n(gain + i, k));
+        v16 g = v_mul(v_load_n(dy + i, k), v_add(v_load_n(gain + i, k), offset));
         v16 u = v_mul(v_sub(v_load_n(x + i, k), m), s);
         v16 centred = v_sub(v_sub(g, mean_g), v_mul(u, mean_gu));
         v_store_n(dx + i, v_add(v_load_n(dx + i, k), v_mul(s, centred)), k);
