@@ -142,7 +142,8 @@ static status check_base(const char *directory, const adapter_source *s, error *
     if (path_is_directory(s->base) && !adapter_is_directory(s->base)) return STATUS_OK;
     return error_set(err, STATUS_DATA, "%s: its model \"%s\" %s", directory, s->base,
                      path_is_directory(s->base) ? "is an adapter itself: merge that one first (rlhf merge)"
-                                                : "is no directory here");
+                                                : "is no directory here: name it in base.json beside the "
+                                                  "adapter, {\"path\": \"...\"}");
 }
 
 status adapter_source_read(const char *directory, adapter_source *out, error *err) {
@@ -395,8 +396,9 @@ static status read_hash(const char *path, int *there, hash *out, error *err) {
     if (!*there) return STATUS_OK;
     TRY(parse_json_file(path, CONFIG_LIMIT, &root, err));
     const char *text;
-    status s = json_field_string(root, "sha256", path, &text, err);
-    if (s == STATUS_OK && !hash_parse(text, out))
+    *there = json_object_get(root, "sha256") != NULL; /* written by hand it need not be there */
+    status s = *there ? json_field_string(root, "sha256", path, &text, err) : STATUS_OK;
+    if (s == STATUS_OK && *there && !hash_parse(text, out))
         s = error_set(err, STATUS_DATA, "%s: \"sha256\" is no hash", path);
     json_decref(root);
     return s;
