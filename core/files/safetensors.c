@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/file.h"
+#include "core/base/half.h"
 #include "core/base/json.h"
 #include "core/base/mapping.h"
 
@@ -413,40 +414,60 @@ static status wrong_shape(const char *path, const tensor_entry *e, int n_dim, co
     return result;
 }
 
-static status find_elements(const safetensors *s, const char *name, tensor_dtype dtype, int n_dim,
-                            const int64_t *shape, const tensor_entry **out, error *err) {
-    const placed *p = find(s, name);
-    if (!p) return error_set(err, STATUS_DATA, "%s: tensor \"%s\": is missing", s->path, name);
-    const char *path = s->shards[p->shard].path;
-    const tensor_entry *e = *out = &p->entry;
-    if (e->dtype != dtype)
-        return error_set(err, STATUS_DATA, "%s: tensor \"%s\": has dtype %s, only %s can be read here", path,
-                         name, tensor_dtype_name(e->dtype), tensor_dtype_name(dtype));
-    int same = e->n_dim == n_dim;
-    for (int i = 0; same && i < n_dim; i++) same = e->shape[i] == shape[i];
-    return same ? STATUS_OK : wrong_shape(path, e, n_dim, shape, err);
+static int is_float(tensor_dtype dtype) {
+    return dtype == DTYPE_F32 || dtype == DTYPE_F16 || dtype == DTYPE_BF16;
 }
 
-static status copy_elements(const safetensors *s, const char *name, tensor_dtype dtype, int n_dim,
-                            const int64_t *shape, void *out, error *err) {
-    const tensor_entry *e;
-    TRY(find_elements(s, name, dtype, n_dim, shape, &e, err));
-    if (e->bytes) memcpy(out, e->data, e->bytes);
-    return STATUS_OK;
+/* *path: the file that holds it. */
+static status find_elements(const safetensors *s, const char *name, int n_dim, const int64_t *shape,
+                            const tensor_entry **out, const char **path, error *err) {
+    const placed *p = find(s, name);
+    if (!p) return error_set(err, STATUS_DATA, "%s: tensor \"%s\": is missing", s->path, name);
+    *path = s->shards[p->shard].path;
+    const tensor_entry *e = *out = &p->entry;
+    int same = e->n_dim == n_dim;
+    for (int i = 0; same && i < n_dim; i++) same = e->shape[i] == shape[i];
+    return same ? STATUS_OK : wrong_shape(*path, e, n_dim, shape, err);
+}
+
+static status wrong_dtype(const char *path, const tensor_entry *e, const char *wanted, error *err) {
+    return error_set(err, STATUS_DATA, "%s: tensor \"%s\": has dtype %s, only %s can be read here", path,
+                     e->name, tensor_dtype_name(e->dtype), wanted);
+}
+
+static status find_floats(const safetensors *s, const char *name, int n_dim, const int64_t *shape,
+                          const tensor_entry **out, error *err) {
+    const char *path;
+    TRY(find_elements(s, name, n_dim, shape, out, &path, err));
+    return is_float((*out)->dtype) ? STATUS_OK : wrong_dtype(path, *out, "F32, F16 and BF16", err);
 }
 
 status safetensors_check_f32(const safetensors *s, const char *name, int n_dim, const int64_t *shape,
                              error *err) {
     const tensor_entry *e;
-    return find_elements(s, name, DTYPE_F32, n_dim, shape, &e, err);
+    return find_floats(s, name, n_dim, shape, &e, err);
 }
 
 status safetensors_copy_f32(const safetensors *s, const char *name, int n_dim, const int64_t *shape,
                             float *out, error *err) {
-    return copy_elements(s, name, DTYPE_F32, n_dim, shape, out, err);
+    const tensor_entry *e;
+    TRY(find_floats(s, name, n_dim, shape, &e, err));
+    size_t n = e->bytes / tensor_dtype_bytes(e->dtype);
+    if (e->dtype == DTYPE_F16)
+        f16_widen(e->data, n, out);
+    else if (e->dtype == DTYPE_BF16)
+        bf16_widen(e->data, n, out);
+    else if (n)
+        memcpy(out, e->data, e->bytes);
+    return STATUS_OK;
 }
 
 status safetensors_copy_i32(const safetensors *s, const char *name, int n_dim, const int64_t *shape,
                             int32_t *out, error *err) {
-    return copy_elements(s, name, DTYPE_I32, n_dim, shape, out, err);
+    const tensor_entry *e;
+    const char *path;
+    TRY(find_elements(s, name, n_dim, shape, &e, &path, err));
+    if (e->dtype != DTYPE_I32) return wrong_dtype(path, e, "I32", err);
+    if (e->bytes) memcpy(out, e->data, e->bytes);
+    return STATUS_OK;
 }

@@ -11,7 +11,8 @@
 
 enum { SAFETENSORS_MAX_DIM = 8 };
 
-/* Every type of the format can be looked at; F32, F16, BF16 and I32 are written, F32 and I32 copied out. */
+/* Every type of the format can be looked at; F32, F16, BF16 and I32 are written; the copies below say what
+   they read. */
 typedef enum tensor_dtype {
     DTYPE_F32,
     DTYPE_I32,
@@ -62,8 +63,9 @@ const char *safetensors_metadata(const safetensors *s, const char *key);
 /* The path that was opened, for messages. */
 const char *safetensors_path(const safetensors *s);
 
-/* Finds the tensor and copies its elements (product of shape) out. STATUS_DATA naming file and tensor when it
-   is missing, has another shape, or another dtype (which is named: there is no conversion). */
+/* Finds the tensor and copies its elements (product of shape) out. F16 and BF16 become the same numbers in
+   f32. STATUS_DATA naming file and tensor when it is missing, has another shape, or a dtype that is not read
+   here. */
 status safetensors_copy_f32(const safetensors *s, const char *name, int n_dim, const int64_t *shape,
                             float *out, error *err);
 status safetensors_copy_i32(const safetensors *s, const char *name, int n_dim, const int64_t *shape,
@@ -88,5 +90,16 @@ status safetensors_begin(const char *path, const tensor_entry *tensors, int n, s
 void safetensors_put(safetensors_writer *w, int tensor, const void *data, size_t bytes);
 status safetensors_commit(safetensors_writer *w, error *err); /* frees w in either case */
 void safetensors_abandon(safetensors_writer *w);              /* NULL-safe */
+
+/* The same for a model's directory: DIRECTORY/model.safetensors, or, where that would hold more than
+   shard_bytes of data, model-00001-of-0000N.safetensors ... with model.safetensors.index.json (a tensor is
+   never cut). They appear at commit; then the files of another division are removed. The entries must live
+   until then. */
+typedef struct safetensors_shards safetensors_shards;
+status safetensors_shards_begin(const char *directory, const tensor_entry *tensors, int n,
+                                uint64_t shard_bytes, safetensors_shards **out, error *err);
+void safetensors_shards_put(safetensors_shards *w, int tensor, const void *data, size_t bytes);
+status safetensors_shards_commit(safetensors_shards *w, error *err); /* frees w in either case */
+void safetensors_shards_abandon(safetensors_shards *w);              /* NULL-safe */
 
 #endif

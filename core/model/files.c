@@ -31,24 +31,42 @@ static int is_ignored(const weights *w, const char *name) {
     return strcmp(name, "lm_head.weight") == 0 || strncmp(name, "score.", 6) == 0;
 }
 
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 static status refuse_unknown(const weights *w, const safetensors *file, const placed *t, int n, error *err) {
-    for (int i = 0; i < safetensors_count(file); i++) {
+    const char **names = malloc(sizeof *names * ((size_t)n + 1));
+    if (!names) return error_memory(err, "a list of tensors");
+    for (int i = 0; i < n; i++) names[i] = stored_name(w, file, t[i].name);
+    qsort(names, (size_t)n, sizeof *names, by_text);
+    status s = STATUS_OK;
+    for (int i = 0; i < safetensors_count(file) && s == STATUS_OK; i++) {
         const char *name = safetensors_entry(file, i)->name;
-        int known = is_ignored(w, name);
-        for (int j = 0; j < n && !known; j++) known = strcmp(stored_name(w, file, t[j].name), name) == 0;
-        if (!known)
-            return error_set(err, STATUS_DATA,
-                             "%s: tensor \"%s\" is none of this model's (a wrong config.json?)",
-                             safetensors_path(file), name);
+        if (!is_ignored(w, name) && !bsearch(&name, names, (size_t)n, sizeof *names, by_text))
+            s = error_set(err, STATUS_DATA,
+                          "%s: tensor \"%s\" is none of this model's (a wrong config.json?)",
+                          safetensors_path(file), name);
     }
-    return STATUS_OK;
+    free(names);
+    return s;
 }
 
 static status load_tensor(weights *w, const safetensors *file, const placed *t, float *stored, float *ours,
                           error *err) {
-    TRY(safetensors_copy_f32(file, stored_name(w, file, t->name), t->n_dim, t->shape, stored, err));
-    if (t->transposed) placed_transpose(stored, (int)t->shape[0], (int)t->shape[1], ours);
-    w->dev->ops->upload(w->dev, w->flat.master + placed_offset(t), t->transposed ? ours : stored,
+    const char *name = stored_name(w, file, t->name);
+    const tensor_entry *e = safetensors_find(file, name);
+    TRY(safetensors_check_f32(file, name, t->n_dim, t->shape, err));
+    const void *from = e->data; /* f32 that lies as ours does is not copied before it goes to the device */
+    if (e->dtype != DTYPE_F32 || t->transposed) {
+        TRY(safetensors_copy_f32(file, name, t->n_dim, t->shape, stored, err));
+        from = stored;
+    }
+    if (t->transposed) {
+        placed_transpose(stored, (int)t->shape[0], (int)t->shape[1], ours);
+        from = ours;
+    }
+    w->dev->ops->upload(w->dev, w->flat.master + placed_offset(t), from,
                         sizeof(float) * (size_t)placed_count(t));
     return w->dev->ops->sync(w->dev, err);
 }
@@ -273,6 +291,8 @@ status model_restore(model *m, const char *directory, error *err) {
 
 /* ---- writing ---- */
 
+#define SHARD_BYTES UINT64_C(5000000000) /* what transformers 4 divides by */
+
 /* Where the tensor lies on the device. The list may be that of a whole model whose body and head lie apart.
  */
 static const float *source_of(const model *m, const float *parameters, const placed *t) {
@@ -291,51 +311,50 @@ static status merge(const model *m, const float *parameters, const placed *t, fl
 }
 
 static status save_tensor(const model *m, const float *parameters, const placed *t, int index,
-                          safetensors_writer *out, float *ours, float *stored, error *err) {
+                          safetensors_shards *out, float *ours, float *stored, error *err) {
     size_t bytes = sizeof(float) * (size_t)placed_count(t);
     TRY(m->dev->ops->download(m->dev, ours, source_of(m, parameters, t), bytes, err));
     TRY(merge(m, parameters, t, ours, err));
     if (t->transposed) placed_transpose(ours, (int)t->shape[1], (int)t->shape[0], stored);
-    safetensors_put(out, index, t->transposed ? stored : ours, bytes);
+    safetensors_shards_put(out, index, t->transposed ? stored : ours, bytes);
     return STATUS_OK;
 }
 
-static status save_tensors(const model *m, const weights *shape, const float *parameters, const char *path,
-                           error *err) {
+static status save_tensors(const model *m, const weights *shape, const float *parameters,
+                           const char *directory, uint64_t shard_bytes, error *err) {
     placed *t;
     int n;
     TRY(placed_list(shape, &t, &n, err));
     size_t most = (size_t)placed_largest(t, n);
     float *ours = malloc(2 * most * sizeof *ours);
     tensor_entry *entry = calloc((size_t)n, sizeof *entry);
-    safetensors_writer *out = NULL;
+    safetensors_shards *out = NULL;
     status s = ours && entry ? STATUS_OK : error_memory(err, "a tensor");
     for (int i = 0; i < n && s == STATUS_OK; i++)
         entry[i] = (tensor_entry){.name = t[i].name,
                                   .dtype = DTYPE_F32,
                                   .n_dim = t[i].n_dim,
                                   .shape = {t[i].shape[0], t[i].shape[1]}};
-    if (s == STATUS_OK) s = safetensors_begin(path, entry, n, &out, err);
+    if (s == STATUS_OK) s = safetensors_shards_begin(directory, entry, n, shard_bytes, &out, err);
     for (int i = 0; i < n && s == STATUS_OK; i++)
         s = save_tensor(m, parameters, &t[i], i, out, ours, ours + most, err);
     if (s == STATUS_OK)
-        s = safetensors_commit(out, err);
+        s = safetensors_shards_commit(out, err);
     else
-        safetensors_abandon(out);
+        safetensors_shards_abandon(out);
     free(entry);
     free(ours);
     free(t);
     return s;
 }
 
-static status save_whole(const model *m, const float *parameters, const char *directory, error *err) {
+status model_save_shards(const model *m, const float *parameters, const char *directory, uint64_t shard_bytes,
+                         error *err) {
     weights shape = {.config = m->config};
-    char *path = path_join(directory, "model.safetensors");
-    status s = path ? weights_list_params(&shape, err) : error_memory(err, "a path");
-    if (s == STATUS_OK) s = save_tensors(m, &shape, parameters, path, err);
+    status s = weights_list_params(&shape, err);
+    if (s == STATUS_OK) s = save_tensors(m, &shape, parameters, directory, shard_bytes, err);
     free(shape.params);
     free(shape.layer);
-    free(path);
     return s;
 }
 
@@ -344,11 +363,12 @@ status model_save(const model *m, const float *parameters, const char *directory
     TRY(path_make_directories(directory, err));
     TRY(model_config_save(&m->config, directory, err));
     return m->adapter ? adapter_save(m->adapter, m->w, from, directory, err)
-                      : save_whole(m, from, directory, err);
+                      : model_save_shards(m, from, directory, SHARD_BYTES, err);
 }
 
 status model_save_merged(const model *m, const float *parameters, const char *directory, error *err) {
     TRY(path_make_directories(directory, err));
     TRY(model_config_save(&m->config, directory, err));
-    return save_whole(m, parameters ? parameters : model_flat(m)->master, directory, err);
+    const float *from = parameters ? parameters : model_flat(m)->master;
+    return model_save_shards(m, from, directory, SHARD_BYTES, err);
 }

@@ -162,6 +162,9 @@ status weights_hash(weights *w, hash *out, error *err);
  * flat.master. */
 status weights_list_params(weights *w, error *err);
 void weights_bind_params(weights *w);
+/* files.c: the tensors alone, in shards of so many bytes. */
+status model_save_shards(const model *m, const float *parameters, const char *directory, uint64_t shard_bytes,
+                         error *err);
 /* rope.c: fills weights->cosine and sine. */
 status weights_upload_rope(weights *w, error *err);
 /* forward.c: one block from x_in to x_out, filling saved; kv NULL: each sequence from position 0. */

@@ -120,10 +120,10 @@ status model_restore(model *m, const char *directory, error *err);
 /* Parameters of the same body copied on the device; heads of `to` that `from` lacks stay. */
 status model_copy(model *to, const model *from, error *err);
 void model_free(model *m);
-/* config.json, model.safetensors (file-by-file atomic); of an adapted model config.json, adapter_config.json,
-   adapter_model.safetensors and base.json, which names the weights' directory and its hash. parameters: NULL
-   for the model's own, else f32 on the device at the flat's offsets (an average, say). Waits for the device.
- */
+/* config.json and model.safetensors, above 5 GB shards with an index (file-by-file atomic); of an adapted
+   model config.json, adapter_config.json, adapter_model.safetensors and base.json, which names the weights'
+   directory and its hash. parameters: NULL for the model's own, else f32 on the device at the flat's offsets
+   (an average, say). Waits for the device. */
 status model_save(const model *m, const float *parameters, const char *directory, error *err);
 /* An adapted model as a whole one: W + (alpha / rank) B A in f32. Others as model_save. */
 status model_save_merged(const model *m, const float *parameters, const char *directory, error *err);

@@ -244,9 +244,9 @@ static void test_hostile_headers_are_refused_by_place(void **state) {
 
 static void test_other_dtypes_are_looked_at_but_not_converted(void **state) {
     const char *path = path_in(*state, "x.safetensors");
-    static const char *const names[] = {"BOOL", "U8",   "I8",  "F8_E5M2", "F8_E4M3", "I16", "U16",
-                                        "F16",  "BF16", "U32", "F64",     "I64",     "U64"};
-    static const int bytes[] = {1, 1, 1, 1, 1, 2, 2, 2, 2, 4, 8, 8, 8};
+    static const char *const names[] = {"BOOL", "U8",  "I8",  "F8_E5M2", "F8_E4M3", "I16",
+                                        "U16",  "U32", "F64", "I64",     "U64"};
+    static const int bytes[] = {1, 1, 1, 1, 1, 2, 2, 4, 8, 8, 8};
     for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
         char header[200];
         snprintf(header, sizeof header, "{\"x\":{\"dtype\":\"%s\",\"shape\":[3],\"data_offsets\":[0,%d]}}",
@@ -264,6 +264,27 @@ static void test_other_dtypes_are_looked_at_but_not_converted(void **state) {
         assert_non_null(strstr(err.message, names[i]));
         safetensors_close(s);
     }
+}
+
+static void test_half_floats_become_f32(void **state) {
+    const char *path = path_in(*state, "x.safetensors");
+    const uint16_t f16[4] = {0x3c00, 0xc000, 0x0001, 0x7bff}, bf16[4] = {0x3f80, 0xc000, 0x0080, 0x7f7f};
+    const float as_f16[4] = {1, -2, 0x1p-24f, 65504}, as_bf16[4] = {1, -2, 0x1p-126f, 0x1.fep127f};
+    const tensor_entry tensors[] = {
+        {.name = "half", .dtype = DTYPE_F16, .n_dim = 2, .shape = {2, 2}, .data = f16},
+        {.name = "brain", .dtype = DTYPE_BF16, .n_dim = 1, .shape = {4}, .data = bf16},
+    };
+    error err = {0};
+    float got[4];
+    safetensors *s;
+    assert_int_equal(safetensors_write(path, tensors, 2, &err), STATUS_OK);
+    assert_int_equal(safetensors_open(path, &s, &err), STATUS_OK);
+    assert_int_equal(safetensors_copy_f32(s, "half", 2, (const int64_t[]){2, 2}, got, &err), STATUS_OK);
+    assert_memory_equal(got, as_f16, sizeof got);
+    assert_int_equal(safetensors_check_f32(s, "brain", 1, (const int64_t[]){4}, &err), STATUS_OK);
+    assert_int_equal(safetensors_copy_f32(s, "brain", 1, (const int64_t[]){4}, got, &err), STATUS_OK);
+    assert_memory_equal(got, as_bf16, sizeof got);
+    safetensors_close(s);
 }
 
 static void test_unaligned_data_is_copied(void **state) {
@@ -391,6 +412,7 @@ int main(void) {
         IN_DIRECTORY(test_a_full_disk_leaves_the_old_file),
         IN_DIRECTORY(test_hostile_headers_are_refused_by_place),
         IN_DIRECTORY(test_other_dtypes_are_looked_at_but_not_converted),
+        IN_DIRECTORY(test_half_floats_become_f32),
         IN_DIRECTORY(test_unaligned_data_is_copied),
         IN_DIRECTORY(test_a_file_cut_anywhere_is_refused),
         IN_DIRECTORY(test_absurd_header_lengths_are_refused),

@@ -16,9 +16,10 @@ static void read_everything(const safetensors *s) {
         const tensor_entry *e = safetensors_entry(s, i);
         hash_bytes(e->data, e->bytes);
         if (safetensors_find(s, e->name) != e) abort();
-        void *copy = malloc(e->bytes + 1);
+        void *copy = malloc(2 * e->bytes + 1);
         status f32 = safetensors_copy_f32(s, e->name, e->n_dim, e->shape, copy, &err);
-        if ((f32 == STATUS_OK) != (e->dtype == DTYPE_F32)) abort();
+        int is_float = e->dtype == DTYPE_F32 || e->dtype == DTYPE_F16 || e->dtype == DTYPE_BF16;
+        if ((f32 == STATUS_OK) != is_float) abort();
         free(copy);
     }
     safetensors_metadata(s, "format");
