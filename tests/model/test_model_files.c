@@ -62,6 +62,7 @@ static void test_round_trips(void **state) {
             c.language_head = !c.n_score || (variant & 4);
             if (c.family == FAMILY_LLAMA) c.mlp_bias = variant & 1;
             if (c.family == FAMILY_QWEN3) c.qkv_bias = c.out_bias = variant & 1;
+            if (c.family == FAMILY_QWEN2) c.window = variant & 2 ? 33 : 0;
             c.n_vocab = c.vocab_size;
             c.reward_mean = 0.1f + (float)variant;
             c.reward_std = 1.7f;
