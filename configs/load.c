@@ -126,8 +126,17 @@ static status parse_arguments(const command *c) {
     return STATUS_OK;
 }
 
-static status check_needed(const struct config *c, const char *file, const char *const *needed, error *err) {
-    for (; needed && *needed; needed++)
+/* The option that stands for a key: " (or --model DIR)". */
+static void write_alias(const struct config_program *p, const char *key, char out[64]) {
+    out[0] = 0;
+    for (int i = 0; i < p->n_option; i++)
+        if (p->option[i].key && strcmp(p->option[i].key, key) == 0)
+            snprintf(out, 64, " (or %s %s)", p->option[i].name, p->option[i].value);
+}
+
+static status check_needed(const struct config *c, const char *file, const struct config_program *p,
+                           error *err) {
+    for (const char *const *needed = p->needed; needed && *needed; needed++)
         for (int k = 0; k < CONFIG_TABLE.n_key; k++) {
             const config_key *key = &CONFIG_TABLE.key[k];
             if (strcmp(key->name, *needed) != 0) continue;
@@ -136,9 +145,11 @@ static status check_needed(const struct config *c, const char *file, const char 
                 (key->type == CONFIG_STRING || key->type == CONFIG_PATH) && !*(const char *const *)field;
             if (key->type == CONFIG_STRINGS || key->type == CONFIG_PATHS)
                 missing = ((const config_strings *)field)->n == 0;
+            char alias[64];
+            write_alias(p, key->name, alias);
             if (missing)
-                return error_set(err, STATUS_USAGE, "%s: \"%s\" is needed: %s", file ? file : "--set",
-                                 key->name, key->help);
+                return error_set(err, STATUS_USAGE, "%s: \"%s\"%s is needed: %s",
+                                 file ? file : "the command line", key->name, alias, key->help);
         }
     return STATUS_OK;
 }
@@ -164,7 +175,7 @@ status config_load(const struct config_program *program, int argc, char **argv,
         if (s == STATUS_OK) return s;
     }
     if (s == STATUS_OK) s = config_load_file(options->file, options->setting, options->n_setting, out, err);
-    if (s == STATUS_OK) s = check_needed(out, options->file, program->needed, err);
+    if (s == STATUS_OK) s = check_needed(out, options->file, program, err);
     if (s != STATUS_OK) config_free(options, out);
     return s;
 }

@@ -120,6 +120,9 @@ static status run_chat(const command_line *line, void *options, error *err) {
     const chat_options *o = options;
     chat c = {0};
     TRY(need_argument(line, "--model", o->model, err));
+    if (o->format && !strstr(o->format, "{}"))
+        return error_set(err, STATUS_USAGE, "chat: --format is \"%s\", must hold {} where each line goes",
+                         o->format);
     status s = open_and_talk(&c, o, err);
     close_chat(&c);
     return s;

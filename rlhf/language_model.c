@@ -13,20 +13,11 @@ static status find_template(const char *name, int *out, error *err) {
     return template_find(name, &unused, err);
 }
 
-/* People name the run directory where they mean a model in it. */
 static status check_directory(const char *directory, error *err) {
-    static const char *const inside[] = {"model", "policy"};
+    TRY(session_check_model(directory, err));
     char *path = path_join(directory, "config.json");
     int is_model = path && path_exists(path);
     free(path);
-    for (int i = 0; i < 2 && !is_model; i++) {
-        path = path_join(directory, inside[i]);
-        int there = path && path_is_directory(path);
-        free(path);
-        if (there)
-            return error_set(err, STATUS_DATA, "%s: is no model directory (no config.json); %s/%s is one",
-                             directory, directory, inside[i]);
-    }
     if (is_model) return STATUS_OK;
     return error_set(err, STATUS_DATA, "%s: is no model directory (no config.json)", directory);
 }

@@ -59,7 +59,8 @@ int main(int argc, char **argv) {
     error err = {0};
     waiting_make_passive(argv);
     if (argc < 2) return print_usage(stderr), 2;
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) return print_usage(stdout), 0;
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
+        return print_usage(stdout), 0;
     if (strcmp(argv[1], "--version") == 0) return puts("rlhf " RLHF_VERSION), 0;
     for (int i = 0; i < N_COMMAND; i++) {
         if (strcmp(argv[1], COMMANDS[i].name) != 0) continue;

@@ -1,15 +1,32 @@
 /* rlhf report: the report of a rounds directory, written again. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/file.h"
+#include "core/base/lineage.h"
 #include "datasets/label/arguments.h"
 #include "rlhf/commands.h"
 #include "rlhf/report.h"
 
+/* A run of another program is no rounds directory, and nothing is written into it. */
+static status check_kind(const char *directory, error *err) {
+    lineage l = {0};
+    char *path = path_join(directory, "lineage.json");
+    if (!path) return error_memory(err, "a path");
+    status s = path_exists(path) ? lineage_read(path, &l, err) : STATUS_OK;
+    if (s == STATUS_OK && l.kind && strcmp(l.kind, "rounds") != 0)
+        s = error_set(err, STATUS_DATA, "%s: holds a run of %s; a report is of a directory of rlhf rounds",
+                      directory, l.kind);
+    lineage_free(&l);
+    free(path);
+    return s;
+}
+
 static status write_and_print(const command_line *line, void *unused, error *err) {
     const char *directory = line->words[0];
     (void)unused;
+    TRY(check_kind(directory, err));
     TRY(report_write(directory, err));
     char *summary = path_join(directory, "summary.json");
     status s = summary ? STATUS_OK : error_memory(err, "a path");

@@ -231,6 +231,10 @@ static status check_old(const run *r, const run_options *o, error *err) {
     if (strcmp(l->kind, o->kind) != 0)
         return error_set(err, STATUS_USAGE, "%s: holds a run of %s, not of %s; name another directory",
                          r->directory, l->kind, o->kind);
+    if (l->round != o->round)
+        return error_set(err, STATUS_USAGE,
+                         "%s: holds a run of round %d, not of %d (0: none); name another directory",
+                         r->directory, l->round, o->round);
     bool finished = l->ended_ms != 0, same_version = strcmp(l->code, RLHF_VERSION) == 0;
     if (!finished && !o->resume)
         return error_set(err, STATUS_USAGE,

@@ -50,7 +50,7 @@ static status read_option(command_line *line, int argc, char **argv, int *i, err
 static status read_arguments(command_line *line, int argc, char **argv, error *err) {
     bool options = true;
     for (int i = 1; i < argc; i++) {
-        if (options && strcmp(argv[i], "--help") == 0) {
+        if (options && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
             puts(line->usage);
             if (line->example) printf("Example: rlhf %s %s\n", line->command, line->example);
             line->help = true;
@@ -58,7 +58,7 @@ static status read_arguments(command_line *line, int argc, char **argv, error *e
         }
         if (options && strcmp(argv[i], "--") == 0)
             options = false;
-        else if (options && strncmp(argv[i], "--", 2) == 0)
+        else if (options && argv[i][0] == '-' && argv[i][1]) /* "-" alone is standard output */
             TRY(read_option(line, argc, argv, &i, err));
         else
             line->words[line->n_word++] = argv[i];
@@ -67,7 +67,8 @@ static status read_arguments(command_line *line, int argc, char **argv, error *e
     if (line->n_word > line->max_words)
         return error_set(err, STATUS_USAGE, "%s: \"%s\" is too much\n%s", line->command,
                          line->words[line->max_words], line->usage);
-    return error_set(err, STATUS_USAGE, "%s: something is missing\n%s", line->command, line->usage);
+    return error_set(err, STATUS_USAGE, "%s: at least %d argument%s needed, %d given\n%s", line->command,
+                     line->min_words, line->min_words == 1 ? " is" : "s are", line->n_word, line->usage);
 }
 
 status run_with_arguments(command_line *line, int argc, char **argv, arguments_work *work, void *options,

@@ -247,6 +247,20 @@ typedef struct snapshot_options {
     int64_t round, from;
 } snapshot_options;
 
+/* There is nothing of this kind; others may have ranked. */
+static status none_of_kind(store *s, const store_snapshot_options *o, error *err) {
+    store_snapshot_options any = *o;
+    int64_t n;
+    error ignored;
+    any.labellers = LABELLER_ANY;
+    if (o->labellers == LABELLER_ANY || store_count_trainable(s, &any, &n, &ignored) != STATUS_OK || n == 0)
+        return STATUS_DATA;
+    return error_set(
+        err, STATUS_DATA,
+        "%s: none of the %lld rankings that may be trained on is of kind %s; --labellers any takes them",
+        store_path(s), (long long)n, labeller_kind_name(o->labellers));
+}
+
 static status snapshot(store *s, const command_line *line, void *context, error *err) {
     const snapshot_options *o = context;
     char name[32], hex[2 * HASH_BYTES + 1];
@@ -257,7 +271,10 @@ static status snapshot(store *s, const command_line *line, void *context, error 
     store_snapshot_options options = {
         .name = o->name ? o->name : name, .round = o->round, .from_round = o->from};
     TRY(parse_kind(o->labellers, true, &options.labellers, err));
-    TRY(store_snapshot(s, line->words[0], &options, &sha256, &n, err));
+    status result = store_snapshot(s, line->words[0], &options, &sha256, &n, err);
+    if (result == STATUS_DATA && store_count_trainable(s, &options, &n, err) == STATUS_OK && n == 0)
+        return none_of_kind(s, &options, err);
+    TRY(result);
     hash_hex(&sha256, hex);
     printf("%s: snapshot %s, %lld rankings, sha256 %s\n", line->words[0], options.name, (long long)n, hex);
     return STATUS_OK;

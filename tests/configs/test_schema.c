@@ -174,8 +174,8 @@ static void test_command_line(void **state) {
     assert_int_equal(LOAD("a", "--set"), STATUS_USAGE);
     assert_string_equal(err.message, "a value is missing behind --set" USAGE);
     assert_int_equal(LOAD("configs/reward.yaml"), STATUS_USAGE);
-    assert_string_equal(
-        err.message, "configs/reward.yaml: \"sft.train\" is needed: Files to train on (JSONL, .gz, .txt).");
+    assert_string_equal(err.message, "configs/reward.yaml: \"sft.train\" (or --train FILE) is needed: Files "
+                                     "to train on (JSONL, .gz, .txt).");
     assert_int_equal(LOAD("configs/sft.yaml", "--set", "sft.epoch=2"), STATUS_USAGE);
     assert_string_equal(err.message,
                         "--set sft.epoch=2: unknown key \"sft.epoch\", did you mean \"sft.epochs\"?");

@@ -97,7 +97,9 @@ static void the_whole_way(void **state) {
     fails(p, "simulate --db %/a.db --labeller sim --noise 1 --ranker %/judge.sh", STATUS_DATA,
           "another kind or spec");
     works(p, "simulate --db %/a.db --labeller sim --ranker %/judge.sh", "sim: 7 rankings");
-    fails(p, "snapshot --db %/a.db --round 1 %/s.jsonl", STATUS_DATA, "no ranking that may be trained on");
+    fails(p, "snapshot --db %/a.db --round 1 %/s.jsonl", STATUS_DATA,
+          "none of the 12 rankings that may be trained on is of kind human; --labellers any takes them");
+    fails(p, "snapshot --db %/a.db --round 1 --labellers rule %/s.jsonl", STATUS_DATA, "is of kind rule;");
     works(p, "snapshot --db %/a.db --round 1 --labellers simulated %/s.jsonl",
           "snapshot round-01, 12 rankings, sha256 ");
     make_reward_run(p);
@@ -179,7 +181,8 @@ static void bad_command_lines(void **state) {
     fails(p, "rank --db %/none.db --labeller x", STATUS_DATA, "no such store");
     works(p, "add-labeller --db %/a.db somebody", "");
     fails(p, "fsck --db %/a.db more", STATUS_USAGE, "\"more\" is too much");
-    fails(p, "import --db %/a.db", STATUS_USAGE, "something is missing");
+    fails(p, "import --db %/a.db", STATUS_USAGE, "at least 1 argument is needed, 0 given");
+    fails(p, "import --db %/a.db -x", STATUS_USAGE, "no option -x");
     fails(p, "tasks --db %/a.db --round 0", STATUS_USAGE, "--round is \"0\", must be a whole number from 1");
     fails(p, "tasks --db %/a.db --round 1x", STATUS_USAGE, "--round is \"1x\"");
     fails(p, "tasks --db %/a.db --round 1 --answers 12", STATUS_USAGE, "from 2 to 9");

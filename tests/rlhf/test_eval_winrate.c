@@ -135,7 +135,7 @@ static void test_refused(void **state) {
         status want;
         const char *says;
     } lines[] = {
-        {{"eval", "winrate", a}, STATUS_USAGE, "missing"},
+        {{"eval", "winrate", a}, STATUS_USAGE, "at least 2 arguments"},
         {{"eval", "winrate", a, a}, STATUS_USAGE, "--judge-model"},
         {{"eval", "winrate", a, a, "--rule", "demo", "--command", "cat"}, STATUS_USAGE, "one of"},
         {{"eval", "winrate", a, a, "--rule", "taste"}, STATUS_USAGE, "taste"},

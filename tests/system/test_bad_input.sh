@@ -63,6 +63,19 @@ refuse 2 '"pretrain.train" is needed' afresh sft --pretrain
 refuse 2 'unknown option --round' afresh ppo --round 1
 refuse 2 'unknown option --dry-run' afresh generate --dry-run
 refuse 2 'round is "0"' afresh generate --round 0
+refuse 2 '"generate.prompts" \(or --prompts FILE\) is needed' rlhf generate --model model --out run
+must 0 afresh generate --round 1
+refuse 2 'run: holds a run of round 1, not of 2' generate --round 2
+refuse 2 'no option -v' rlhf tokenizer -v 300 stories.txt tokenizer-2
+refuse 2 'must hold \{\}' rlhf chat --model model --format 'Q: A:'
+refuse 3 'run: holds a run of generate' rlhf report run
+must 0 afresh sft
+refuse 3 'run: is no model directory .*; run/model is one' rlhf generate --model run --prompts p.jsonl --out other
+refuse 3 'run: is no model directory .*; run/model is one' rlhf sft base.yaml --set run=other --set sft.init=run \
+    --set sft.train=d.jsonl
+refuse 3 'run: is no model directory .*; run/model is one' rlhf ppo base.yaml --set run=other --set ppo.policy=model \
+    --set ppo.reward=run --set ppo.prompts=p.jsonl
+rm -rf run other
 for command in sft reward ppo generate rounds plan tokenizer chat report; do
     must 0 rlhf "$command" --help
     says "^usage: rlhf $command "
