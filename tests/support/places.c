@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -49,6 +50,15 @@ const char *shared_path(const char *name) {
     return path;
 }
 
+const char *model_path(const char *name) {
+    const char *root = getenv("RLHF_MODELS"), *path = path_in(root && *root ? root : "RLHF_MODELS", name);
+    if (!path_exists(path)) {
+        print_message("%s: absent, the test is skipped (tests/real/fetch.sh gets it)\n", path);
+        skip();
+    }
+    return path;
+}
+
 void terminal_needed(void) {
     int ours, theirs;
     if (openpty(&ours, &theirs, NULL, NULL, NULL) != 0) {
@@ -82,5 +92,7 @@ buffer read_all(const char *path) {
 
 void write_all(const char *path, const void *data, size_t len) {
     error err;
+    struct stat st;
+    if (stat(path, &st) == 0 && !(st.st_mode & S_IWUSR)) fail_msg("%s: is not to be written", path);
     if (file_write(path, data, len, &err) != STATUS_OK) fail_msg("%s", err.message);
 }

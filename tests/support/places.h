@@ -15,6 +15,10 @@ const char *path_in(const char *directory, const char *name);
    the test with a word when it is not there. Kept like path_in's. */
 const char *shared_path(const char *name);
 
+/* The path of a published model (RLHF_MODELS, filled by tests/real/fetch.sh). Skips the test with a word when
+   it is not there. Kept like path_in's. */
+const char *model_path(const char *name);
+
 /* Skips the test with a word where the machine has no pseudo-terminals (a container without /dev/pts). */
 void terminal_needed(void);
 
@@ -25,6 +29,7 @@ void disk_is_free(void);
 
 /* The whole file, or the test fails. Release with buffer_free. */
 buffer read_all(const char *path);
+/* Fails the test where a file is there that nobody may write (shared data), even for root. */
 void write_all(const char *path, const void *data, size_t len);
 
 #endif
