@@ -95,6 +95,7 @@ void safetensors_abandon(safetensors_writer *w);              /* NULL-safe */
    shard_bytes of data, model-00001-of-0000N.safetensors ... with model.safetensors.index.json (a tensor is
    never cut). They appear at commit; then the files of another division are removed. The entries must live
    until then. */
+#define SAFETENSORS_SHARD_BYTES UINT64_C(5000000000) /* what transformers 4 divides by */
 typedef struct safetensors_shards safetensors_shards;
 status safetensors_shards_begin(const char *directory, const tensor_entry *tensors, int n,
                                 uint64_t shard_bytes, safetensors_shards **out, error *err);

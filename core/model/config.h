@@ -4,6 +4,7 @@
 #define RLHF_MODEL_CONFIG_H
 
 #include "core/base/error.h"
+#include "core/files/safetensors.h"
 #include "core/ops/ops.h"
 
 typedef enum model_family {
@@ -69,7 +70,8 @@ status model_config_check(const model_config *config, int for_files, error *err)
    rope, a key that might change what is computed) is refused by name: STATUS_DATA. n_vocab is set to
    vocab_size; the caller lowers it to the tokenizer's. */
 status model_config_load(const char *directory, model_config *out, error *err);
-status model_config_save(const model_config *config, const char *directory, error *err);
+/* stored: what model.safetensors beside it holds, F32, F16 or BF16. */
+status model_config_save(const model_config *config, tensor_dtype stored, const char *directory, error *err);
 
 /* Two models can lend each other workspaces, or one be read as another's start. */
 int model_config_same_body(const model_config *a, const model_config *b);

@@ -97,7 +97,12 @@ static void put_scores(buffer *b, const model_config *c) {
     put_float(b, "reward_std", c->reward_std);
 }
 
-status model_config_save(const model_config *c, const char *directory, error *err) {
+/* PyTorch's name for what the files store. */
+static const char *torch_name(tensor_dtype dtype) {
+    return dtype == DTYPE_F16 ? "float16" : dtype == DTYPE_BF16 ? "bfloat16" : "float32";
+}
+
+status model_config_save(const model_config *c, tensor_dtype stored, const char *directory, error *err) {
     TRY(model_config_check(c, 1, err));
     const family *f = family_of(c->family);
     buffer b = {0};
@@ -117,7 +122,7 @@ status model_config_save(const model_config *c, const char *directory, error *er
     if (c->eos_token >= 0) put_int(&b, "eos_token_id", c->eos_token);
     if (pad >= 0) put_int(&b, "pad_token_id", pad);
     if (c->n_score) put_scores(&b, c);
-    put_text(&b, "torch_dtype", "float32");
+    put_text(&b, "torch_dtype", torch_name(stored));
     buffer_string(&b, "\n}\n");
     char *path = path_join(directory, "config.json");
     status s = path ? buffer_check(&b, err) : error_memory(err, "a path");

@@ -291,8 +291,6 @@ status model_restore(model *m, const char *directory, error *err) {
 
 /* ---- writing ---- */
 
-#define SHARD_BYTES UINT64_C(5000000000) /* what transformers 4 divides by */
-
 /* Where the tensor lies on the device. The list may be that of a whole model whose body and head lie apart.
  */
 static const float *source_of(const model *m, const float *parameters, const placed *t) {
@@ -361,14 +359,14 @@ status model_save_shards(const model *m, const float *parameters, const char *di
 status model_save(const model *m, const float *parameters, const char *directory, error *err) {
     const float *from = parameters ? parameters : model_flat(m)->master;
     TRY(path_make_directories(directory, err));
-    TRY(model_config_save(&m->config, directory, err));
+    TRY(model_config_save(&m->config, DTYPE_F32, directory, err));
     return m->adapter ? adapter_save(m->adapter, m->w, from, directory, err)
-                      : model_save_shards(m, from, directory, SHARD_BYTES, err);
+                      : model_save_shards(m, from, directory, SAFETENSORS_SHARD_BYTES, err);
 }
 
 status model_save_merged(const model *m, const float *parameters, const char *directory, error *err) {
     TRY(path_make_directories(directory, err));
-    TRY(model_config_save(&m->config, directory, err));
+    TRY(model_config_save(&m->config, DTYPE_F32, directory, err));
     const float *from = parameters ? parameters : model_flat(m)->master;
-    return model_save_shards(m, from, directory, SHARD_BYTES, err);
+    return model_save_shards(m, from, directory, SAFETENSORS_SHARD_BYTES, err);
 }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/file.h"
 #include "core/base/half.h"
 #include "core/model/from_gguf_names.h"
 #include "core/model/placed.h"
@@ -16,6 +15,7 @@ typedef struct source {
     const placed *to;
     const gguf_tensor *from;
     int permuted;
+    int less_one;       /* gains that are kept from one, and that llama.cpp keeps whole */
     int64_t rows, cols; /* of `from`; a vector has rows of one element */
 } source;
 
@@ -54,14 +54,20 @@ static status find_source(const gguf *g, const model_config *c, const placed *to
     int same = from->n_dim == to->n_dim;
     for (int i = 0; same && i < from->n_dim; i++) same = from->shape[i] == shape[i];
     if (!same) return wrong_shape(g, from, to->n_dim, shape, err);
-    *out = (source){to, from, is_permuted(c, to), to->n, to->n_dim == 2 ? to->p->cols : 1};
+    *out = (source){.to = to,
+                    .from = from,
+                    .permuted = is_permuted(c, to),
+                    .less_one = c->gain_from_one && strstr(to->how->ours, "norm") != NULL,
+                    .rows = to->n,
+                    .cols = to->n_dim == 2 ? to->p->cols : 1};
     return STATUS_OK;
 }
 
 static status refuse_unknown(const gguf *g, const model_config *c, const source *sources, int n, error *err) {
     for (int i = 0; i < gguf_count(g); i++) {
         const gguf_tensor *t = gguf_entry(g, i);
-        int known = c->tied && strcmp(t->name, "output.weight") == 0;
+        int known =
+            (c->tied && strcmp(t->name, "output.weight") == 0) || strcmp(t->name, GGUF_ROPE_DIVISORS) == 0;
         for (int j = 0; j < n && !known; j++) known = sources[j].from == t;
         if (!known)
             return error_set(err, STATUS_DATA, "%s: tensor \"%s\" is none of this model's", gguf_path(g),
@@ -73,18 +79,18 @@ static status refuse_unknown(const gguf *g, const model_config *c, const source 
 /* ---- writing ---- */
 
 typedef struct output {
-    safetensors_writer *writer;
+    safetensors_shards *writer;
     tensor_dtype dtype;
     uint16_t *half; /* as many elements as are put at once */
 } output;
 
 static void put(output *o, int tensor, const float *x, size_t n) {
     if (o->dtype == DTYPE_F32) {
-        safetensors_put(o->writer, tensor, x, n * sizeof *x);
+        safetensors_shards_put(o->writer, tensor, x, n * sizeof *x);
         return;
     }
     (o->dtype == DTYPE_F16 ? f16_narrow : bf16_narrow)(x, n, o->half);
-    safetensors_put(o->writer, tensor, o->half, n * sizeof *o->half);
+    safetensors_shards_put(o->writer, tensor, o->half, n * sizeof *o->half);
 }
 
 /* Row by row. memory: [cols] */
@@ -103,6 +109,7 @@ static void put_columns(const source *t, int head_dim, int tensor, float *memory
     size_t n = (size_t)(t->rows * t->cols);
     float *column = memory + n;
     gguf_dequantize(t->from->type, t->from->data, n, memory);
+    for (size_t i = 0; t->less_one && i < n; i++) memory[i] -= 1;
     for (int64_t c = 0; c < t->cols; c++) {
         for (int64_t r = 0; r < t->rows; r++) column[r] = memory[source_row(t, head_dim, r) * t->cols + c];
         put(o, tensor, column, (size_t)t->rows);
@@ -123,8 +130,8 @@ static void measure(const source *sources, int n, size_t *memory, size_t *piece)
     }
 }
 
-static status write_tensors(const source *sources, int n, int head_dim, tensor_dtype dtype, const char *path,
-                            error *err) {
+static status write_tensors(const source *sources, int n, int head_dim, tensor_dtype dtype,
+                            const char *directory, error *err) {
     size_t most, piece;
     measure(sources, n, &most, &piece);
     float *memory = malloc(most * sizeof *memory);
@@ -136,11 +143,12 @@ static status write_tensors(const source *sources, int n, int head_dim, tensor_d
         entries[i] = (tensor_entry){
             .name = to->name, .dtype = dtype, .n_dim = to->n_dim, .shape = {to->shape[0], to->shape[1]}};
     }
-    if (s == STATUS_OK) s = safetensors_begin(path, entries, n, &o.writer, err);
+    if (s == STATUS_OK)
+        s = safetensors_shards_begin(directory, entries, n, SAFETENSORS_SHARD_BYTES, &o.writer, err);
     if (s == STATUS_OK) {
         for (int i = 0; i < n; i++)
             (is_by_row(&sources[i]) ? put_matrix : put_columns)(&sources[i], head_dim, i, memory, &o);
-        s = safetensors_commit(o.writer, err);
+        s = safetensors_shards_commit(o.writer, err);
     }
     free(o.half);
     free(entries);
@@ -151,13 +159,11 @@ static status write_tensors(const source *sources, int n, int head_dim, tensor_d
 static status convert(const gguf *g, const model_config *c, const placed *list, int n, tensor_dtype dtype,
                       const char *directory, error *err) {
     source *sources = calloc((size_t)n + 1, sizeof *sources);
-    char *path = path_join(directory, "model.safetensors");
-    status s = sources && path ? STATUS_OK : error_memory(err, "a list of tensors");
+    status s = sources ? STATUS_OK : error_memory(err, "a list of tensors");
     for (int i = 0; i < n && s == STATUS_OK; i++) s = find_source(g, c, &list[i], &sources[i], err);
     if (s == STATUS_OK) s = refuse_unknown(g, c, sources, n, err);
-    if (s == STATUS_OK) s = model_config_save(c, directory, err);
-    if (s == STATUS_OK) s = write_tensors(sources, n, c->head_dim, dtype, path, err);
-    free(path);
+    if (s == STATUS_OK) s = model_config_save(c, dtype, directory, err);
+    if (s == STATUS_OK) s = write_tensors(sources, n, c->head_dim, dtype, directory, err);
     free(sources);
     return s;
 }

@@ -1,18 +1,21 @@
 /* The metadata of a GGUF file as a model's shape. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/shape_limits.h"
 #include "core/model/from_gguf.h"
 #include "core/model/from_gguf_names.h"
+#include "core/model/internal.h"
 #include "core/text/gguf_vocabulary.h"
 
 typedef struct reader {
     const gguf *file;
-    char architecture[32];
+    char architecture[81];
     error *err;
 } reader;
 
-enum { KEY_SIZE = 96 };
+enum { KEY_SIZE = 128 };
 
 /* "llama.block_count" */
 static const char *key_of(const reader *r, const char *name, char key[KEY_SIZE]) {
@@ -54,15 +57,45 @@ static status expect_int(const reader *r, const char *name, int wanted) {
                      gguf_path(r->file), key_of(r, name, key), value, wanted);
 }
 
-static status expect_unscaled_rope(const reader *r) {
+static status bad_value(const reader *r, const char *key, gguf_text value) {
+    return error_set(r->err, STATUS_DATA,
+                     "%s: metadata \"%s\" is \"%.*s\", which this program cannot compute", gguf_path(r->file),
+                     key, value.len < 80 ? (int)value.len : 80, value.data);
+}
+
+static status read_scaling(const reader *r, rope_scaling *s) {
     char key[KEY_SIZE];
     gguf_text kind;
     if (!gguf_has(r->file, key_of(r, "rope.scaling.type", key))) return STATUS_OK;
     TRY(gguf_get_text(r->file, key, &kind, r->err));
     if (gguf_text_is(kind, "none")) return STATUS_OK;
-    return error_set(r->err, STATUS_DATA,
-                     "%s: metadata \"%s\" is \"%.*s\", which this program cannot compute", gguf_path(r->file),
-                     key, kind.len < 80 ? (int)kind.len : 80, kind.data);
+    if (!gguf_text_is(kind, "linear")) return bad_value(r, key, kind);
+    *s = (rope_scaling){.kind = ROPE_LINEAR, .factor = 1};
+    return read_optional_float(r, "rope.scaling.factor", &s->factor);
+}
+
+/* Llama 3.1's scaling is stored as what it divides each frequency by; its largest factor is the one, the rest
+   are the same in all published models. */
+static status read_divisors(const reader *r, model_config *c) {
+    const gguf_tensor *t = gguf_find(r->file, GGUF_ROPE_DIVISORS);
+    float divisor[SHAPE_MOST_HEAD_DIM / 2], largest = 1;
+    int n = c->head_dim / 2;
+    if (!t) return STATUS_OK;
+    if (t->type != GGUF_F32 || t->n_dim != 1 || t->shape[0] != n || n > SHAPE_MOST_HEAD_DIM / 2)
+        return error_set(r->err, STATUS_DATA, "%s: tensor \"%s\" does not hold %d numbers of type F32",
+                         gguf_path(r->file), t->name, n);
+    memcpy(divisor, t->data, t->bytes);
+    for (int i = 0; i < n; i++) largest = fmaxf(largest, divisor[i]);
+    model_config plain = *c;
+    if (largest > 1) c->rope_scaling = (rope_scaling){ROPE_LLAMA3, largest, 1, 4, 8192};
+    for (int i = 0; i < n; i++) {
+        double wanted = model_rope_frequency(&plain, i) / model_rope_frequency(c, i);
+        if (!(fabs((double)divisor[i] - wanted) <= 1e-4 * wanted))
+            return error_set(r->err, STATUS_DATA,
+                             "%s: tensor \"%s\": element %d is %g, %g in Llama 3.1's scaling by %g",
+                             gguf_path(r->file), t->name, i, (double)divisor[i], wanted, (double)largest);
+    }
+    return STATUS_OK;
 }
 
 /* Keys of the architecture that are not known may change what is computed. */
@@ -81,6 +114,7 @@ static status check_keys(const reader *r) {
                                         "rope.dimension_count",
                                         "rope.freq_base",
                                         "rope.scaling.type",
+                                        "rope.scaling.factor",
                                         NULL};
     size_t n = strlen(r->architecture);
     for (int i = 0; i < gguf_n_key(r->file); i++) {
@@ -136,7 +170,8 @@ static status read_shape(const reader *r, model_config *c) {
     if (c->position == POSITION_ROPE) {
         TRY(expect_int(r, "rope.dimension_count", c->head_dim));
         TRY(read_optional_float(r, "rope.freq_base", &c->rope_theta));
-        TRY(expect_unscaled_rope(r));
+        TRY(read_scaling(r, &c->rope_scaling));
+        TRY(read_divisors(r, c));
     }
     return read_optional_float(
         r, c->norm == NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon",
@@ -144,20 +179,22 @@ static status read_shape(const reader *r, model_config *c) {
 }
 
 static status read_config(reader *r, model_config *c) {
+    static const char *const architectures[] = {"gpt2", "llama", "qwen2", "qwen3", "gemma", NULL};
     gguf_text name;
     TRY(gguf_get_text(r->file, "general.architecture", &name, r->err));
-    if (gguf_text_is(name, "gpt2"))
-        *c = model_config_of_family(FAMILY_GPT2);
-    else if (gguf_text_is(name, "llama"))
-        *c = model_config_of_family(FAMILY_LLAMA);
-    else
-        return error_set(r->err, STATUS_DATA, "%s: architecture \"%.*s\" is not known; gpt2 and llama are",
-                         gguf_path(r->file), name.len < 80 ? (int)name.len : 80, name.data);
-    snprintf(r->architecture, sizeof r->architecture, "%.*s", (int)name.len, name.data);
+    snprintf(r->architecture, sizeof r->architecture, "%.*s", name.len < 80 ? (int)name.len : 80, name.data);
+    const char *const *known = architectures;
+    while (*known && !gguf_text_is(name, *known)) known++;
+    if (!*known)
+        return error_set(r->err, STATUS_DATA,
+                         "%s: architecture \"%s\" is not known; gpt2, llama, qwen2, qwen3 and gemma are",
+                         gguf_path(r->file), r->architecture);
+    *c = model_config_of_family((model_family)family_named(*known));
     TRY(check_keys(r));
     TRY(read_shape(r, c));
     TRY(read_tensors(r, c));
     TRY(gguf_vocabulary_id(r->file, "bos", &c->bos_token, r->err));
+    TRY(gguf_vocabulary_id(r->file, "padding", &c->pad_token, r->err));
     return gguf_vocabulary_id(r->file, "eos", &c->eos_token, r->err);
 }
 

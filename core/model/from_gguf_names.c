@@ -16,6 +16,8 @@ static const struct {
     {"layer.%d.qkv", PART_Q, "blk.%d.attn_q"},
     {"layer.%d.qkv", PART_K, "blk.%d.attn_k"},
     {"layer.%d.qkv", PART_V, "blk.%d.attn_v"},
+    {"layer.%d.q_norm", PART_ALL, "blk.%d.attn_q_norm"},
+    {"layer.%d.k_norm", PART_ALL, "blk.%d.attn_k_norm"},
     {"layer.%d.out", PART_ALL, "blk.%d.attn_output"},
     {"layer.%d.norm2", PART_ALL, "blk.%d.ffn_norm"},
     {"layer.%d.up", PART_ALL, "blk.%d.ffn_up"},

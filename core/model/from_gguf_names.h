@@ -7,6 +7,8 @@
 
 enum { GGUF_NAME_SIZE = 96 };
 
+#define GGUF_ROPE_DIVISORS "rope_freqs.weight"
+
 /* ours and part as in a family_tensor. 0 when GGUF has no such tensor (score heads). */
 int gguf_tensor_name(const char *ours, int part, int layer, char name[GGUF_NAME_SIZE]);
 

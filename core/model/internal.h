@@ -165,7 +165,9 @@ void weights_bind_params(weights *w);
 /* files.c: the tensors alone, in shards of so many bytes. */
 status model_save_shards(const model *m, const float *parameters, const char *directory, uint64_t shard_bytes,
                          error *err);
-/* rope.c: fills weights->cosine and sine. */
+/* rope.c: radians per position of pair i of a head, base^(-2i / head_dim), scaled; fills weights->cosine and
+ * sine. */
+double model_rope_frequency(const model_config *c, int i);
 status weights_upload_rope(weights *w, error *err);
 /* forward.c: one block from x_in to x_out, filling saved; kv NULL: each sequence from position 0. */
 void model_layer_forward(const model *m, workspace *ws, int l, mat x_in, const layer_saved *saved, mat x_out,

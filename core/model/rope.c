@@ -4,8 +4,7 @@
 
 #include "core/model/internal.h"
 
-/* Radians per position of pair i: base^(-2i / head_dim), scaled. */
-static double frequency(const model_config *c, int i) {
+double model_rope_frequency(const model_config *c, int i) {
     const rope_scaling *s = &c->rope_scaling;
     double plain = pow((double)c->rope_theta, -2.0 * i / c->head_dim), slow = plain / (double)s->factor;
     if (s->kind == ROPE_UNSCALED) return plain;
@@ -24,7 +23,7 @@ status weights_upload_rope(weights *w, error *err) {
     if (!host) return error_memory(err, "rope tables");
     float *cosine = host, *sine = host + (size_t)n * (size_t)half;
     for (int i = 0; i < half; i++) {
-        double step = frequency(&w->config, i);
+        double step = model_rope_frequency(&w->config, i);
         for (int p = 0; p < n; p++) {
             cosine[(size_t)p * (size_t)half + (size_t)i] = (float)cos(p * step);
             sine[(size_t)p * (size_t)half + (size_t)i] = (float)sin(p * step);

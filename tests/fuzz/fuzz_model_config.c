@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     status s = model_config_load(directory, &c, &err);
     if (s == STATUS_OK) {
         if (model_config_check(&c, 1, &err) != STATUS_OK) abort();
-        if (model_config_save(&c, directory, &err) != STATUS_OK) abort();
+        if (model_config_save(&c, DTYPE_F32, directory, &err) != STATUS_OK) abort();
         if (model_config_load(directory, &again, &err) != STATUS_OK) abort();
         if (!model_config_same_body(&c, &again) || c.eos_token != again.eos_token || c.tied != again.tied)
             abort();

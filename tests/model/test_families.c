@@ -237,7 +237,7 @@ static const char *place_for(const char *own, const char *family, const char *pa
 static void save(const model *m, const char *directory, int in_shards) {
     if (in_shards) {
         OK(path_make_directories(directory, err));
-        OK(model_config_save(model_get_config(m), directory, err));
+        OK(model_config_save(model_get_config(m), DTYPE_F32, directory, err));
         OK(model_save_shards(m, model_flat(m)->master, directory, 30000, err));
     } else {
         OK(model_save(m, NULL, directory, err));

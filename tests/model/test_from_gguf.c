@@ -1,4 +1,5 @@
 /* GGUF files as model directories: what is ours comes back byte for byte; faults are refused by name. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,15 +61,49 @@ static void expect_same_file(const char *directory, const char *name) {
 }
 
 static void models_come_back_byte_for_byte(void **state) {
-    static const int cases[] = {CASE_GPT2, CASE_LLAMA, CASE_GPT2_HEADS_8, CASE_LLAMA_HEADS_64};
+    static const int cases[] = {CASE_GPT2,           CASE_LLAMA, CASE_GPT2_HEADS_8,
+                                CASE_LLAMA_HEADS_64, CASE_QWEN2, CASE_QWEN3};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         model_config c = language_model(cases[i]);
+        if (c.rope_scaling.kind == ROPE_LLAMA3) c.rope_scaling.original_context = 8192; /* as published */
         gguf_file f = gguf_file_new();
         gguf_file_model(&f, &c, save_model(*state, &c));
         OK(convert(*state, &f, DTYPE_F32, err));
         expect_same_file(*state, "model.safetensors");
         expect_same_file(*state, "config.json");
     }
+}
+
+static void linear_scaling_of_rope_is_kept(void **state) {
+    model_config c = language_model(CASE_LLAMA);
+    c.rope_scaling = (rope_scaling){ROPE_LINEAR, 2.5f, 0, 0, 0};
+    gguf_file f = gguf_file_new();
+    gguf_file_model(&f, &c, save_model(*state, &c));
+    OK(convert(*state, &f, DTYPE_F32, err));
+    expect_same_file(*state, "config.json");
+}
+
+/* Gemma's gains are kept from one here and whole there: a rounding lies between. */
+static void gains_from_one_lose_a_rounding(void **state) {
+    model_config c = language_model(CASE_GEMMA);
+    gguf_file f = gguf_file_new();
+    safetensors *ours, *theirs;
+    gguf_file_model(&f, &c, save_model(*state, &c));
+    OK(convert(*state, &f, DTYPE_F32, err));
+    expect_same_file(*state, "config.json");
+    OK(safetensors_open(path_in(*state, "ours"), &ours, err));
+    OK(safetensors_open(path_in(*state, "converted"), &theirs, err));
+    assert_int_equal(safetensors_count(ours), safetensors_count(theirs));
+    for (int i = 0; i < safetensors_count(ours); i++) {
+        const tensor_entry *a = safetensors_entry(ours, i), *b = safetensors_entry(theirs, i);
+        const float *x = a->data, *y = b->data;
+        double most = strstr(a->name, "norm") ? 2e-7 : 0;
+        assert_string_equal(a->name, b->name);
+        for (size_t k = 0; k < a->bytes / sizeof *x; k++)
+            assert_true(fabs((double)x[k] - (double)y[k]) <= most);
+    }
+    safetensors_close(ours);
+    safetensors_close(theirs);
 }
 
 /* GPT-2's files repeat the embedding. */
@@ -158,6 +193,13 @@ static void layer_too_many(gguf_file *f) {
 }
 static void unknown_key(gguf_file *f) { gguf_file_u32(f, "llama.expert_count", 8); }
 static void scaled_rope(gguf_file *f) { gguf_file_text(f, "llama.rope.scaling.type", "yarn"); }
+static void other_divisors(gguf_file *f) {
+    gguf_file_tensor(f, "rope_freqs.weight", 0, 1, (const int64_t[]){8},
+                     (const float[8]){1, 1, 1, 1, 1, 2, 3, 4}, 32);
+}
+static void few_divisors(gguf_file *f) {
+    gguf_file_tensor(f, "rope_freqs.weight", 0, 1, (const int64_t[]){7}, (const float[8]){1}, 28);
+}
 static void far_bos(gguf_file *f) {
     gguf_file_texts(f, "tokenizer.ggml.tokens", (const char *const[]){"a"}, 1);
     gguf_file_u32(f, "tokenizer.ggml.bos_token_id", 1);
@@ -172,6 +214,8 @@ static void faults_of_a_whole_file_are_refused_by_name(void **state) {
         {layer_too_many, "tensor \"blk.3.attn_norm.weight\" is none of this model's"},
         {unknown_key, "metadata \"llama.expert_count\" is not known"},
         {scaled_rope, "metadata \"llama.rope.scaling.type\" is \"yarn\", which this program cannot compute"},
+        {other_divisors, "tensor \"rope_freqs.weight\": element 5 is 2, 1 in Llama 3.1's scaling by 4"},
+        {few_divisors, "tensor \"rope_freqs.weight\" does not hold 8 numbers of type F32"},
         {far_bos, "\"tokenizer.ggml.bos_token_id\" is 1, must be from 0 to 0"},
     };
     model_config c = language_model(CASE_LLAMA);
@@ -243,6 +287,8 @@ int main(void) {
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, directory_setup, directory_teardown)
     const struct CMUnitTest tests[] = {
         IN_DIRECTORY(models_come_back_byte_for_byte),
+        IN_DIRECTORY(linear_scaling_of_rope_is_kept),
+        IN_DIRECTORY(gains_from_one_lose_a_rounding),
         IN_DIRECTORY(a_head_that_repeats_the_embedding_is_tied),
         IN_DIRECTORY(blocks_are_taken_by_rows),
         IN_DIRECTORY(elements_may_be_stored_in_16_bits),

@@ -88,6 +88,9 @@ static void the_stored_type_can_be_chosen(void **state) {
     for (int i = 0; i < safetensors_count(s); i++)
         assert_int_equal(safetensors_entry(s, i)->dtype, DTYPE_BF16);
     safetensors_close(s);
+    buffer config = read_all(path_in(*state, "new/model/config.json"));
+    assert_non_null(strstr(config.data, "\"torch_dtype\": \"bfloat16\""));
+    buffer_free(&config);
 }
 
 static void a_bad_command_line_is_refused(void **state) {

@@ -82,7 +82,7 @@ static void convert_weights(const char *directory) {
     shape.head_dim = head;
     shape.d_ff = hidden;
     shape.tied = 1;
-    OK(model_config_save(&shape, directory, &err));
+    OK(model_config_save(&shape, DTYPE_F32, directory, &err));
     converter *c = calloc(1, sizeof *c);
     assert_non_null(c);
     c->next = (const float *)(file.data + sizeof header);

@@ -1,5 +1,6 @@
 #include "tests/support/gguf_model.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +14,14 @@
 #include "core/files/safetensors.h"
 #include "core/text/alphabet.h"
 
-static const char *architecture(const model_config *c) { return c->family == FAMILY_GPT2 ? "gpt2" : "llama"; }
+static const char *architecture(const model_config *c) {
+    static const char *const names[] = {[FAMILY_GPT2] = "gpt2",
+                                        [FAMILY_LLAMA] = "llama",
+                                        [FAMILY_QWEN2] = "qwen2",
+                                        [FAMILY_QWEN3] = "qwen3",
+                                        [FAMILY_GEMMA] = "gemma"};
+    return names[c->family];
+}
 
 static void put_int(gguf_file *f, const model_config *c, const char *name, int value) {
     char key[96];
@@ -25,6 +33,30 @@ static void put_float(gguf_file *f, const model_config *c, const char *name, flo
     char key[96];
     snprintf(key, sizeof key, "%s.%s", architecture(c), name);
     gguf_file_f32(f, key, value);
+}
+
+/* Llama 3.1's as llama.cpp's converter writes it: what each frequency is divided by. */
+static void put_scaling(gguf_file *f, const model_config *c) {
+    const rope_scaling *s = &c->rope_scaling;
+    float divisor[128];
+    if (s->kind == ROPE_LINEAR) {
+        char key[96];
+        snprintf(key, sizeof key, "%s.rope.scaling.type", architecture(c));
+        gguf_file_text(f, key, "linear");
+        put_float(f, c, "rope.scaling.factor", s->factor);
+    }
+    if (s->kind != ROPE_LLAMA3) return;
+    for (int i = 0; i < c->head_dim / 2; i++) {
+        double length = 2 * M_PI * pow((double)c->rope_theta, 2.0 * i / c->head_dim);
+        double low = s->original_context / (double)s->low_freq_factor;
+        double high = s->original_context / (double)s->high_freq_factor;
+        double smooth = (s->original_context / length - (double)s->low_freq_factor) /
+                        (double)(s->high_freq_factor - s->low_freq_factor);
+        double mixed = 1 / ((1 - smooth) / (double)s->factor + smooth);
+        divisor[i] = (float)(length < high ? 1 : length > low ? (double)s->factor : mixed);
+    }
+    const int64_t shape[1] = {c->head_dim / 2};
+    gguf_file_tensor(f, "rope_freqs.weight", 0, 1, shape, divisor, (size_t)shape[0] * sizeof *divisor);
 }
 
 void gguf_file_shape(gguf_file *f, const model_config *c) {
@@ -46,6 +78,7 @@ void gguf_file_shape(gguf_file *f, const model_config *c) {
     put_float(f, c, "rope.freq_base", c->rope_theta);
     put_float(f, c, "attention.layer_norm_rms_epsilon", c->norm_eps);
     put_int(f, c, "vocab_size", c->vocab_size);
+    put_scaling(f, c);
 }
 
 /* "model.layers.3.mlp.up_proj.weight" -> "blk.3.ffn_up.weight" */
@@ -58,6 +91,7 @@ static void rename_tensor(const char *name, char *out, size_t size) {
         {"attn.c_attn", "attn_qkv"},   {"attn.c_proj", "attn_output"},
         {"ln_2", "ffn_norm"},          {"post_attention_layernorm", "ffn_norm"},
         {"mlp.c_fc", "ffn_up"},        {"mlp.c_proj", "ffn_down"},
+        {"q_norm", "attn_q_norm"},     {"k_norm", "attn_k_norm"},
         {"q_proj", "attn_q"},          {"k_proj", "attn_k"},
         {"v_proj", "attn_v"},          {"o_proj", "attn_output"},
         {"gate_proj", "ffn_gate"},     {"up_proj", "ffn_up"},
@@ -101,6 +135,7 @@ static void add_tensor(gguf_file *f, const model_config *c, const tensor_entry *
     assert_non_null(x);
     memcpy(x, e->data, e->bytes);
     memcpy(y, e->data, e->bytes);
+    for (int64_t i = 0; c->gain_from_one && strstr(e->name, "norm") && i < e->shape[0]; i++) y[i] += 1;
     if (c->family == FAMILY_LLAMA && strstr(e->name, "q_proj"))
         permute(x, c->n_head, c->head_dim, cols, y);
     else if (c->family == FAMILY_LLAMA && strstr(e->name, "k_proj"))
