@@ -1,25 +1,21 @@
 #include "core/text/alphabet.h"
 
-enum { FIRST_OTHER = 0x100, N_PRINTABLE = 188 };
-
 /* The letters in ascending order: '!' to '~', U+00A1 to U+00AC, U+00AE to U+00FF stand for themselves, and
-   from U+0100 on for the other 68 bytes in ascending order. */
+   from U+0100 on for the other 68 bytes in ascending order: 0 to 0x20, 0x7f to 0xa0, 0xad. */
+enum { FIRST_OTHER = 0x100, N_PRINTABLE = 188, N_OTHER = 68 };
+
 static int is_printable(int byte) { return (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad); }
 
-/* The n-th byte that is printable, or that is not. */
-static uint8_t nth(int n, int printable) {
-    int byte = 0;
-    while (is_printable(byte) != printable || n-- > 0) byte++;
-    return (uint8_t)byte;
+static uint8_t nth_printable(int n) {
+    return (uint8_t)(n < 94 ? 0x21 + n : n < 106 ? 0xa1 + n - 94 : 0xae + n - 106);
 }
+static uint8_t nth_other(int n) { return (uint8_t)(n < 33 ? n : n < 67 ? 0x7f + n - 33 : 0xad); }
 
-uint8_t alphabet_byte(int i) { return i < N_PRINTABLE ? nth(i, 1) : nth(i - N_PRINTABLE, 0); }
+uint8_t alphabet_byte(int i) { return i < N_PRINTABLE ? nth_printable(i) : nth_other(i - N_PRINTABLE); }
 
 static int letter_of(uint8_t byte) {
     if (is_printable(byte)) return byte;
-    int rank = 0;
-    for (int b = 0; b < byte; b++) rank += !is_printable(b);
-    return FIRST_OTHER + rank;
+    return FIRST_OTHER + (byte < 33 ? byte : byte == 0xad ? 67 : 33 + byte - 0x7f);
 }
 
 void alphabet_write(buffer *out, const void *bytes, size_t len) {
@@ -37,11 +33,12 @@ void alphabet_write(buffer *out, const void *bytes, size_t len) {
 /* The byte that a letter stands for, or -1. */
 static int byte_of(int letter) {
     if (letter < FIRST_OTHER) return is_printable(letter) ? letter : -1;
-    return letter < FIRST_OTHER + 256 - N_PRINTABLE ? nth(letter - FIRST_OTHER, 0) : -1;
+    return letter < FIRST_OTHER + N_OTHER ? nth_other(letter - FIRST_OTHER) : -1;
 }
 
 int alphabet_read(buffer *out, const char *letters, size_t len) {
     size_t before = out->len;
+    if (!buffer_reserve(out, len)) return 1; /* out remembers */
     for (size_t i = 0; i < len; i++) {
         int letter = (uint8_t)letters[i];
         if (letter >= 0x80) {
@@ -53,8 +50,8 @@ int alphabet_read(buffer *out, const char *letters, size_t len) {
             out->len = before;
             return 0;
         }
-        char c = (char)byte;
-        buffer_append(out, &c, 1);
+        out->data[out->len++] = (char)byte;
     }
+    out->data[out->len] = 0;
     return 1;
 }

@@ -98,12 +98,12 @@ static int add_word(trainer *t, const char *word, size_t len) {
     return 1;
 }
 
-static status count_word(void *context, const char *word, size_t len, error *err) {
+static status count_word(void *context, piece word, error *err) {
     trainer *t = context;
-    int32_t i = bytes_map_get(&t->word_index, word, len);
+    int32_t i = bytes_map_get(&t->word_index, word.text, word.len);
     if (i < 0) {
         i = t->n_word;
-        if (!add_word(t, word, len)) return error_memory(err, "the words of the texts");
+        if (!add_word(t, word.text, word.len)) return error_memory(err, "the words of the texts");
     }
     t->word_count[i]++;
     return STATUS_OK;
@@ -286,12 +286,15 @@ void bpe_free_tokens(bpe_token *tokens, int n) {
     for (int i = 0; i < n; i++) free(tokens[i].bytes);
 }
 
-status bpe_train(const tokenizer_text *texts, size_t n, const word_pattern *words, int vocab,
-                 bpe_token *tokens, int *n_token, ints *left, ints *right, error *err) {
+status bpe_train(const tokenizer_text *texts, size_t n, const cut_steps *words, int vocab, bpe_token *tokens,
+                 int *n_token, ints *left, ints *right, error *err) {
     trainer t = {.tokens = tokens};
-    status s = add_bytes(&t) ? STATUS_OK : error_memory(err, "the tokens");
+    cutter c;
+    status s = cut_begin(&c, words, err);
+    if (s == STATUS_OK && !add_bytes(&t)) s = error_memory(err, "the tokens");
     for (size_t i = 0; i < n && s == STATUS_OK; i++)
-        s = words_each(words, texts[i].text, texts[i].len, count_word, &t, err);
+        s = cut_each(&c, (piece){texts[i].text, texts[i].len, NULL}, PLACE_FIRST, count_word, &t, err);
+    cut_end(&c);
     if (s == STATUS_OK && !find_merges(&t, vocab, left, right)) s = error_memory(err, "training a tokenizer");
     *n_token = t.n_token;
     free_trainer(&t);

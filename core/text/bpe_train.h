@@ -3,8 +3,8 @@
 #define RLHF_TEXT_BPE_TRAIN_H
 
 #include "core/base/ints.h"
+#include "core/text/cut.h"
 #include "core/text/tokenizer.h"
-#include "core/text/words.h"
 
 typedef struct bpe_token {
     char *bytes;
@@ -15,8 +15,8 @@ typedef struct bpe_token {
    and right get the parts of each merge, in order (rarely two merges make the same token). tokens [vocab],
    each bytes malloc'd, also when this fails: bpe_free_tokens. *n_token: how many there are; fewer than vocab
    when no pair occurs twice any more. */
-status bpe_train(const tokenizer_text *texts, size_t n, const word_pattern *words, int vocab,
-                 bpe_token *tokens, int *n_token, ints *left, ints *right, error *err);
+status bpe_train(const tokenizer_text *texts, size_t n, const cut_steps *words, int vocab, bpe_token *tokens,
+                 int *n_token, ints *left, ints *right, error *err);
 void bpe_free_tokens(bpe_token *tokens, int n);
 
 #endif

@@ -45,6 +45,20 @@ def decompositions():
             yield c, parts[0], parts[1]
 
 
+def active_ranges(seconds):
+    """Characters that NFC may change, move, or compose with what stands before them."""
+    hangul = set(range(0x1161, 0x1176)) | set(range(0x11A8, 0x11C3))
+    ranges = []
+    for c in range(sys.maxunicode + 1):
+        if not (u.combining(chr(c)) or c in seconds or c in hangul or u.normalize("NFC", chr(c)) != chr(c)):
+            continue
+        if ranges and ranges[-1][1] == c - 1:
+            ranges[-1][1] = c
+        else:
+            ranges.append([c, c])
+    return ranges
+
+
 found = list(decompositions())
 # A pair composes again unless Unicode excludes it: then the normal form is not the character itself.
 pairs = [i for i, (c, a, b) in enumerate(found) if b and u.normalize("NFC", chr(c)) == chr(c)]
@@ -60,3 +74,5 @@ n = table("const nfc_decomposition nfc_decompositions", (f"{{{c},{a},{b}}}" for 
 print(f"const int nfc_n_decomposition = {n};")
 n = table("const uint16_t nfc_compositions", map(str, pairs))
 print(f"const int nfc_n_composition = {n};")
+n = table("const nfc_range nfc_active", (f"{{{a},{b}}}" for a, b in active_ranges({found[i][2] for i in pairs})))
+print(f"const int nfc_n_active = {n};")

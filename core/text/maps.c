@@ -5,6 +5,18 @@
 
 enum { FIRST_CAPACITY = 64 };
 
+uint64_t hash_text(const char *text, size_t len) {
+    uint64_t x = len * 0x9E3779B97F4A7C15u, eight = 0;
+    for (; len >= sizeof eight; text += sizeof eight, len -= sizeof eight) {
+        memcpy(&eight, text, sizeof eight);
+        x = (x ^ eight) * 0xff51afd7ed558ccdu;
+        x ^= x >> 32;
+    }
+    for (eight = 0; len > 0; len--) eight = eight << 8 | (uint8_t)text[len - 1];
+    x = (x ^ eight) * 0xff51afd7ed558ccdu;
+    return x ^ x >> 32;
+}
+
 static size_t hash_pair(int32_t left, int32_t right) {
     uint64_t x = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15u;
     return (size_t)(x ^ x >> 32);
@@ -51,15 +63,8 @@ void pair_map_free(pair_map *m) {
     *m = (pair_map){0};
 }
 
-/* FNV-1a, with the high bits mixed in. */
-static size_t hash_of(const char *key, size_t len) {
-    uint64_t x = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < len; i++) x = (x ^ (uint8_t)key[i]) * 0x100000001b3u;
-    return (size_t)(x ^ x >> 32);
-}
-
 static bytes_slot *bytes_place(const bytes_map *m, const char *key, size_t len) {
-    size_t i = hash_of(key, len) & (m->capacity - 1);
+    size_t i = (size_t)hash_text(key, len) & (m->capacity - 1);
     while (m->slots[i].key && (m->slots[i].len != len || memcmp(m->slots[i].key, key, len) != 0))
         i = (i + 1) & (m->capacity - 1);
     return &m->slots[i];

@@ -1,10 +1,13 @@
-/* core/text/maps: two hash tables of the tokenizer: from a pair of ids, and from a string of bytes,
-   to a number. */
+/* core/text/maps: two hash tables of the tokenizer: from a pair of ids, and from a string of bytes, to a
+   number. */
 #ifndef RLHF_TEXT_MAPS_H
 #define RLHF_TEXT_MAPS_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+/* Mixes the bytes of a text; the low bits are good for a table. */
+uint64_t hash_text(const char *text, size_t len);
 
 typedef struct pair_slot {
     int32_t left, right; /* left -1: free */

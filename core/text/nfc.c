@@ -121,36 +121,77 @@ static void compose_all(ints *text) {
     text->len = n;
 }
 
-/* Text before the first character that may change needs no work, and mostly that is all of it. */
-static size_t unchanged(const char *text, size_t len) {
-    size_t n = 0;
-    while (n < len && (uint8_t)text[n] < 0x80) n++;
-    return n == len ? n : n ? n - 1 : 0; /* the last one may compose */
+static int is_active(int32_t c) {
+    int low = 0, high = c < nfc_active[0].first ? 0 : nfc_n_active;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (nfc_active[middle].last < c)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return c >= nfc_active[0].first && low < nfc_n_active && c >= nfc_active[low].first;
 }
 
-status nfc_normalize(const char *text, size_t len, buffer *out, error *err) {
-    size_t i = unchanged(text, len), step;
-    buffer_append(out, text, i);
-    ints characters = {0};
-    for (; i < len; i += step) {
-        int32_t c = utf8_read(text + i, len - i, &step);
-        decompose(c < 0 ? -1 - (uint8_t)text[i] : c, &characters);
+/* The end of the run of active characters at i. */
+static size_t active_end(piece text, size_t i) {
+    size_t step;
+    for (; i < text.len; i += step) {
+        int32_t c = utf8_read(text.text + i, text.len - i, &step);
+        if (c < 0 || !is_active(c)) break;
     }
-    int32_t *scratch = malloc((characters.len + 1) * sizeof *scratch);
-    status s = scratch ? ints_check(&characters, err) : error_memory(err, "a text");
-    if (s == STATUS_OK) {
-        order(&characters, scratch);
-        compose_all(&characters);
-        for (size_t k = 0; k < characters.len; k++) {
-            char byte = (char)(-1 - characters.data[k]);
-            if (characters.data[k] < 0)
-                buffer_append(out, &byte, 1);
-            else
-                utf8_write(out, characters.data[k]);
-        }
-        s = buffer_check(out, err);
+    return i;
+}
+
+/* Appends the characters that the run became. Those at its beginning that are what they were come from
+   themselves. */
+static void put_run(piece run, const ints *characters, traced *out) {
+    size_t same = 0, k = 0;
+    char bytes[4];
+    for (size_t step; k < characters->len && same < run.len; k++, same += step)
+        if (utf8_read(run.text + same, run.len - same, &step) != characters->data[k]) break;
+    traced_append(out, piece_part(run, 0, same));
+    origin from = run.from && same < run.len ? piece_origin(piece_part(run, same, run.len)) : (origin){0, 0};
+    for (; k < characters->len; k++) {
+        bytes[0] = (char)(-1 - characters->data[k]);
+        size_t n = characters->data[k] < 0 ? 1 : utf8_bytes(characters->data[k], bytes);
+        traced_put(out, bytes, n, from);
     }
+}
+
+/* Normalizes one run: a character that is not active, if there is one, and the active ones behind it. */
+static status normalize_run(piece run, ints *characters, traced *out, error *err) {
+    ints_clear(characters);
+    for (size_t i = 0, step; i < run.len; i += step) {
+        int32_t c = utf8_read(run.text + i, run.len - i, &step);
+        decompose(c < 0 ? -1 - (uint8_t)run.text[i] : c, characters);
+    }
+    TRY(ints_check(characters, err));
+    int32_t *scratch = malloc((characters->len + 1) * sizeof *scratch);
+    if (!scratch) return error_memory(err, "a text");
+    order(characters, scratch);
     free(scratch);
+    compose_all(characters);
+    put_run(run, characters, out);
+    return STATUS_OK;
+}
+
+status nfc_normalize(piece text, traced *out, error *err) {
+    ints characters = {0};
+    status s = STATUS_OK;
+    size_t done = 0, before = 0; /* appended so far; where the character before i begins */
+    for (size_t i = 0, step; i < text.len && s == STATUS_OK; before = i, i += step) {
+        step = 1;
+        if ((uint8_t)text.text[i] < 0x80) continue;
+        int32_t c = utf8_read(text.text + i, text.len - i, &step);
+        if (c < 0 || !is_active(c)) continue;
+        size_t start = before > done ? before : done, end = active_end(text, i);
+        traced_append(out, piece_part(text, done, start));
+        s = normalize_run(piece_part(text, start, end), &characters, out, err);
+        done = end;
+        step = end - i;
+    }
+    if (s == STATUS_OK) traced_append(out, piece_part(text, done, text.len));
     ints_free(&characters);
-    return s;
+    return s == STATUS_OK ? traced_check(out, err) : s;
 }

@@ -6,9 +6,11 @@
 #include <stdint.h>
 
 #include "core/base/buffer.h"
+#include "core/text/traced.h"
 
-/* Appends NFC(text). Bytes that are not UTF-8 stay as they are, and nothing is moved across them. */
-status nfc_normalize(const char *text, size_t len, buffer *out, error *err);
+/* Appends NFC(text). Bytes that are not UTF-8 stay as they are, and nothing is moved across them. What was
+   changed comes from the whole run of characters that changed each other. */
+status nfc_normalize(piece text, traced *out, error *err);
 
 /* The tables of nfc_table.c, which make_nfc_table.py prints. */
 typedef struct nfc_class_range {
@@ -20,6 +22,10 @@ typedef struct nfc_decomposition {
     int32_t character, first, second; /* second 0: there is one only */
 } nfc_decomposition;
 
+typedef struct nfc_range {
+    int32_t first, last; /* characters */
+} nfc_range;
+
 extern const nfc_class_range nfc_classes[]; /* sorted by character, as is the next */
 extern const int nfc_n_class;
 extern const nfc_decomposition nfc_decompositions[];
@@ -27,5 +33,8 @@ extern const int nfc_n_decomposition;
 extern const uint16_t
     nfc_compositions[]; /* indices of decompositions that compose again, sorted by (first, second) */
 extern const int nfc_n_composition;
+extern const nfc_range
+    nfc_active[]; /* characters that change, move, or compose with one before them; sorted */
+extern const int nfc_n_active;
 
 #endif

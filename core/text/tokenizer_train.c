@@ -5,22 +5,31 @@
 #include "core/text/bpe_train.h"
 #include "core/text/tokenizer_parts.h"
 
-/* A tokenizer that was trained is first printed as tokenizer.json and then read like any other: there is one
-   way in. */
+/* A tokenizer that was trained is first printed as tokenizer.json and then read like any other: there is
+   one way in. */
 
 enum { N_BYTE = 256 };
 
-static status count_words(void *context, const char *word, size_t len, error *err) {
-    (void)word, (void)len, (void)err;
+static status count_words(void *context, piece word, error *err) {
+    (void)word, (void)err;
     ++*(int *)context;
     return STATUS_OK;
 }
 
+static status count_words_of(const cut_steps *words, const char *text, int *n, error *err) {
+    cutter c;
+    *n = 0;
+    status s = cut_begin(&c, words, err);
+    if (s == STATUS_OK) s = cut_each(&c, (piece){text, strlen(text), NULL}, PLACE_FIRST, count_words, n, err);
+    cut_end(&c);
+    return s;
+}
+
 /* Special tokens must differ, and consist of several words, so that no merge can ever make one. */
-static status check_special(const char *const *special, int n, const word_pattern *words, error *err) {
+static status check_special(const char *const *special, int n, const cut_steps *words, error *err) {
     for (int i = 0; i < n; i++) {
-        int n_word = 0;
-        TRY(words_each(words, special[i], strlen(special[i]), count_words, &n_word, err));
+        int n_word;
+        TRY(count_words_of(words, special[i], &n_word, err));
         if (n_word < 2)
             return error_set(err, STATUS_USAGE,
                              "special token \"%s\": could be a word of the texts; write it like \"<|name|>\"",
@@ -103,8 +112,7 @@ static status print_tokenizer(buffer *out, const char *const *special, int n_spe
 
 /* vocab: tokens beside the special ones. tokens [vocab]. */
 static status train(const tokenizer_text *texts, size_t n, int vocab, const char *const *special,
-                    int n_special, const word_pattern *words, bpe_token *tokens, tokenizer **out,
-                    error *err) {
+                    int n_special, const cut_steps *words, bpe_token *tokens, tokenizer **out, error *err) {
     ints left = {0}, right = {0};
     buffer json = {0};
     int n_token = 0;
@@ -133,12 +141,12 @@ status tokenizer_train(const tokenizer_text *texts, size_t n, int vocab, const c
                          vocab, N_BYTE, n_special, N_BYTE + n_special);
     if (vocab > TOKENIZER_MAX_VOCAB)
         return error_set(err, STATUS_USAGE, "a vocabulary of %d: at most %d", vocab, TOKENIZER_MAX_VOCAB);
-    word_pattern *words;
-    TRY(word_pattern_compile(words_gpt2_pattern, "GPT-2's words", &words, err));
+    cut_steps words;
+    TRY(cut_gpt2_steps(&words, err));
     bpe_token *tokens = calloc((size_t)(vocab - n_special), sizeof *tokens);
-    status s = tokens ? train(texts, n, vocab - n_special, special, n_special, words, tokens, out, err)
+    status s = tokens ? train(texts, n, vocab - n_special, special, n_special, &words, tokens, out, err)
                       : error_memory(err, "the tokens");
     free(tokens);
-    word_pattern_free(words);
+    cut_free_steps(&words);
     return s;
 }

@@ -1,5 +1,7 @@
 #include "core/text/utf8.h"
 
+#include <string.h>
+
 int32_t utf8_read(const char *text, size_t len, size_t *step) {
     static const int32_t smallest[] = {0, 0, 0x80, 0x800,
                                        0x10000}; /* of characters that need so many bytes */
@@ -18,11 +20,46 @@ int32_t utf8_read(const char *text, size_t len, size_t *step) {
     return c;
 }
 
-void utf8_write(buffer *out, int32_t character) {
+size_t utf8_bytes(int32_t character, char *out) {
     uint32_t c = (uint32_t)character;
-    char bytes[4];
     size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    for (size_t i = n; i-- > 1; c >>= 6) bytes[i] = (char)(0x80 | (c & 0x3f));
-    bytes[0] = (char)(n == 1 ? c : (0xf00u >> n & 0xff) | c);
-    buffer_append(out, bytes, n);
+    for (size_t i = n; i-- > 1; c >>= 6) out[i] = (char)(0x80 | (c & 0x3f));
+    out[0] = (char)(n == 1 ? c : (0xf00u >> n & 0xff) | c);
+    return n;
+}
+
+void utf8_write(buffer *out, int32_t character) {
+    char bytes[4];
+    buffer_append(out, bytes, utf8_bytes(character, bytes));
+}
+
+size_t utf8_last(const char *text, size_t len) {
+    for (size_t n = 1; n <= 4 && n <= len; n++) {
+        size_t step;
+        if (utf8_read(text + len - n, n, &step) >= 0 && step == n) return len - n;
+    }
+    return len - 1;
+}
+
+size_t utf8_prefix(const char *text, size_t len, int valid) {
+    size_t n = 0, step;
+    while (n < len) {
+        uint64_t eight;
+        if (valid && len - n >= sizeof eight) {
+            memcpy(&eight, text + n, sizeof eight);
+            if (!(eight & 0x8080808080808080u)) {
+                n += sizeof eight;
+                continue;
+            }
+        }
+        if ((utf8_read(text + n, len - n, &step) >= 0) != valid) break;
+        n += step;
+    }
+    return n;
+}
+
+int utf8_is_space(int32_t c) {
+    if (c <= 0x20) return c == 0x20 || (c >= 0x09 && c <= 0x0d);
+    return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 ||
+           c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }

@@ -11,11 +11,16 @@
 #include "core/text/nfc.h"
 #include "core/text/utf8.h"
 
-static void expect(const char *text, const char *wanted) {
-    buffer out = {0};
+static buffer normalized(const char *text, size_t len) {
+    traced out = {0};
     error err;
-    assert_int_equal(nfc_normalize(text, strlen(text), &out, &err), STATUS_OK);
-    if (strcmp(out.data ? out.data : "", wanted) != 0) fail_msg("\"%s\" became \"%s\"", text, out.data);
+    assert_int_equal(nfc_normalize((piece){text, len, NULL}, &out, &err), STATUS_OK);
+    return out.text; /* no origins were asked for */
+}
+
+static void expect(const char *text, const char *wanted) {
+    buffer out = normalized(text, strlen(text));
+    if (strcmp(out.data, wanted) != 0) fail_msg("\"%s\" became \"%s\"", text, out.data);
     buffer_free(&out);
 }
 
@@ -48,8 +53,7 @@ static void test_cases_of_the_standard(void **state) {
    not 0xd800 <= ord(c) <= 0xdfff) hashlib.sha256(unicodedata.normalize("NFC", text).encode()).hexdigest() */
 static void test_every_character(void **state) {
     (void)state;
-    buffer text = {0}, out = {0};
-    error err;
+    buffer text = {0};
     for (int32_t c = 0; c < 0x110000; c++) {
         if (c >= 0xd800 && c <= 0xdfff) continue;
         buffer_string(&text, "e");
@@ -59,7 +63,7 @@ static void test_every_character(void **state) {
         utf8_write(&text, 0x301);
         buffer_string(&text, " ");
     }
-    assert_int_equal(nfc_normalize(text.data, text.len, &out, &err), STATUS_OK);
+    buffer out = normalized(text.data, text.len);
     hash h = hash_bytes(out.data, out.len);
     char hex[2 * HASH_BYTES + 1];
     hash_hex(&h, hex);
@@ -70,11 +74,10 @@ static void test_every_character(void **state) {
 
 static void test_a_long_run_of_marks_takes_no_quadratic_time(void **state) {
     (void)state;
-    buffer text = {0}, out = {0};
-    error err;
+    buffer text = {0};
     buffer_string(&text, "a");
     for (int i = 0; i < 500000; i++) buffer_string(&text, "\u0301\u0323");
-    assert_int_equal(nfc_normalize(text.data, text.len, &out, &err), STATUS_OK);
+    buffer out = normalized(text.data, text.len);
     assert_memory_equal(out.data, "\u1ea1\u0323",
                         5); /* a with dot below, and all the other dots before the acutes */
     assert_memory_equal(out.data + out.len - 4, "\u0301\u0301", 4);
@@ -83,11 +86,30 @@ static void test_a_long_run_of_marks_takes_no_quadratic_time(void **state) {
     buffer_free(&out);
 }
 
+/* Each byte of the result, and the bytes it came from. */
+static void test_origins(void **state) {
+    (void)state;
+    static const char text[] = "ae\u0301b\u212bc"; /* 61, 65 cc 81, 62, e2 84 ab, 63 */
+    static const int32_t start[] = {0, 1, 1, 4, 5, 5, 8}, end[] = {1, 4, 4, 5, 8, 8, 9};
+    origin from[9];
+    for (int i = 0; i < 9; i++) from[i] = (origin){i, i + 1};
+    traced out = {.is_traced = 1};
+    error err;
+    assert_int_equal(nfc_normalize((piece){text, 9, from}, &out, &err), STATUS_OK);
+    assert_string_equal(out.text.data, "a\u00e9b\u00c5c");
+    for (size_t i = 0; i < out.text.len; i++) {
+        assert_int_equal(out.from[i].start, start[i]);
+        assert_int_equal(out.from[i].end, end[i]);
+    }
+    traced_free(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases_of_the_standard),
         cmocka_unit_test(test_every_character),
         cmocka_unit_test(test_a_long_run_of_marks_takes_no_quadratic_time),
+        cmocka_unit_test(test_origins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

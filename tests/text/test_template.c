@@ -29,8 +29,8 @@ static const chat_template *named(const char *name) {
     return t;
 }
 
-/* The ids must read as this text, where control tokens stand by name; target as a string of 0 and 1, or NULL.
- */
+/* The ids must read as this text, where control tokens stand by name; target as a string of 0 and 1, or
+   NULL. */
 static void expect(const tokenizer *tok, const ints *tokens, const char *text, const ints *target,
                    const char *marks) {
     buffer shown = {0};
@@ -112,8 +112,8 @@ static void test_plain_by_hand(void **state) {
     tokenizer_free(tok);
 }
 
-/* SFT builds a chat, PPO a prompt and the ids that the model chose, the reward model a prompt and an answer's
-   text: for the same words all must be the same ids, whatever white space stands at the seams. */
+/* SFT builds a chat, PPO a prompt and the ids that the model chose, the reward model a prompt and an
+   answer's text: for the same words all must be the same ids, whatever white space stands at the seams. */
 static void test_the_three_ways_to_a_sequence_agree(void **state) {
     (void)state;
     static const char corpus[] =

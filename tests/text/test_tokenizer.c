@@ -142,9 +142,9 @@ static tokenizer *small(int vocab) {
     return t;
 }
 
-/* Worked out by hand: "aaa bb", twice. "a a" occurs 4 times (overlapping), " b" and "b b" twice: aa. Then "aa
-   a", " b" and "b b" occur twice each, and of their left tokens "b" is the greatest: bb. Then "aa" is greater
-   than " ": aaa. Then " bb". */
+/* Worked out by hand: "aaa bb", twice. "a a" occurs 4 times (overlapping), " b" and "b b" twice: aa. Then
+   "aa a", " b" and "b b" occur twice each, and of their left tokens "b" is the greatest: bb. Then "aa" is
+   greater than " ": aaa. Then " bb". */
 static void test_training_a_case_worked_out_by_hand(void **state) {
     tokenizer_text texts[] = {{"aaa bb", 6}, {"aaa bb", 6}};
     tokenizer *t;

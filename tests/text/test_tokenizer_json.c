@@ -25,6 +25,19 @@ static const parts good = {
     .merges = "[\"a b\",[\"\\u0120\",\"a\"]]",
 };
 
+/* Pieces of such files. */
+#define LEVEL          "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}"
+#define SEQUENCE(list) "{\"type\":\"Sequence\",\"pretokenizers\":[" list "]}"
+#define SPLIT(pattern, behavior)                                                                             \
+    SEQUENCE("{\"type\":\"Split\",\"pattern\":" pattern ",\"behavior\":\"" behavior                          \
+             "\",\"invert\":false}," LEVEL)
+#define MARK_DECODER   "{\"type\":\"Replace\",\"pattern\":{\"String\":\"\u2581\"},\"content\":\" \"}"
+#define DECODERS(list) "{\"type\":\"Sequence\",\"decoders\":[" list "]}"
+#define SPACES         DECODERS(MARK_DECODER ",{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}")
+#define TEMPLATE(token, special)                                                                             \
+    "{\"type\":\"TemplateProcessing\",\"single\":[" token                                                    \
+    ",{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":" special "}"
+
 static status parse(parts p, tokenizer **t, error *err) {
     buffer json = {0};
     buffer_format(
@@ -75,10 +88,7 @@ static void test_both_forms_of_merges(void **state) {
 static void test_a_split_by_regex(void **state) {
     (void)state;
     parts p = good;
-    p.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},"
-            "\"behavior\":"
-            "\"Isolated\",\"invert\":false},{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":"
-            "false}]}";
+    p.pre = SPLIT("{\"Regex\":\"a\"}", "Isolated");
     tokenizer *t;
     error err;
     if (parse(p, &t, &err) != STATUS_OK) fail_msg("%s", err.message);
@@ -90,10 +100,7 @@ static void test_a_split_by_regex(void **state) {
 static void test_white_space_is_unicodes(void **state) {
     (void)state;
     parts p = good;
-    p.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\s+|[^"
-            "\\\\s]+\"},"
-            "\"behavior\":\"Isolated\",\"invert\":false},{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
-            "\"use_regex\":false}]}";
+    p.pre = SPLIT("{\"Regex\":\"\\\\s+|[^\\\\s]+\"}", "Isolated");
     /* U+180E is e1 a0 8e, U+0085 is c2 85. */
     p.vocab = "{\"a\":0,\"\\u00e1\":1,\"\\u0142\":2,\"\\u0130\":3,\"\\u00c2\":4,\"\\u0127\":5,\"a\\u00e1\":6,"
               "\"a\\u00c2\":7}";
@@ -134,41 +141,59 @@ static void test_what_would_change_ids_is_refused_by_name(void **state) {
     } bad[] = {
         {{.model = "\"type\":\"WordPiece\""}, "model: WordPiece is not supported"},
         {{.model = "\"type\":\"Unigram\""}, "model: Unigram is not supported"},
-        {{.model = "\"byte_fallback\":true"}, "\"byte_fallback\" is not supported"},
-        {{.model = "\"ignore_merges\":true"}, "\"ignore_merges\" is not supported"},
+        {{.pre = "null", .decoder = SPACES, .model = "\"byte_fallback\":true"},
+         "\"byte_fallback\" without a token <0x00>"},
         {{.model = "\"continuing_subword_prefix\":\"##\""}, "\"continuing_subword_prefix\" is not supported"},
         {{.model = "\"end_of_word_suffix\":\"</w>\""}, "\"end_of_word_suffix\" is not supported"},
         {{.model = "\"dropout\":0.1"}, "\"dropout\" is not supported"},
-        {{.normalizer = "{\"type\":\"NFKC\"}"}, "normalizer: NFKC is not supported (NFC is)"},
-        {{.normalizer = "{\"type\":\"Sequence\",\"normalizers\":[]}"},
-         "normalizer: Sequence is not supported"},
-        {{.pre = "{\"type\":\"Metaspace\"}"}, "pre_tokenizer: Metaspace is not supported"},
-        {{.pre = "null"}, "pre_tokenizer: null is not supported"},
+        {{.normalizer = "{\"type\":\"NFKC\"}"},
+         "normalizer: NFKC is not supported (NFC, Lowercase, Prepend, Replace and Sequence are)"},
+        {{.normalizer = "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"Strip\"}]}"},
+         "normalizer: Strip is not supported"},
+        {{.normalizer = "{\"type\":\"Sequence\"}"},
+         "a Sequence's \"normalizers\" must be an array, not missing"},
+        {{.normalizer = "{\"type\":\"Replace\",\"content\":\"x\"}"},
+         "normalizer: \"pattern\" must have a \"String\" or a \"Regex\""},
+        {{.normalizer = "{\"type\":\"Prepend\"}"}, "\"prepend\" is missing"},
+        {{.pre = "{\"type\":\"Whitespace\"}"},
+         "pre_tokenizer: Whitespace is not supported (Split, Digits, ByteLevel, Metaspace and Sequence are)"},
+        {{.pre = "null"}, "decoder: ByteLevel is not supported (without a ByteLevel pre_tokenizer"},
+        {{.pre = SEQUENCE("{\"type\":\"ByteLevel\"},{\"type\":\"Digits\"}")},
+         "pre_tokenizer: Digits is not supported (nothing behind ByteLevel is)"},
+        {{.pre = SPLIT("{\"Glob\":\" \"}", "Isolated")}, "\"pattern\" must have a \"String\" or a \"Regex\""},
+        {{.pre = SPLIT("{\"String\":\"\"}", "Isolated")},
+         "\"pattern\" must have a \"String\" or a \"Regex\""},
+        {{.pre = SPLIT("{\"Regex\":\" \"}", "Merged")}, "Split's behavior \"Merged\" is not supported"},
+        {{.pre = SPLIT("{\"Regex\":\"(\"}", "Isolated")}, "pattern: missing closing parenthesis"},
+        {{.pre = SEQUENCE("{\"type\":\"Metaspace\"}," LEVEL)}, "\"replacement\" is missing"},
         {{.pre =
-              "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"},{\"type\":\"ByteLevel\"}]}"},
-         "pre_tokenizer: Digits is not supported"},
-        {{.pre = "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}"}, "add_prefix_space is not supported"},
-        {{.pre = "{\"type\":\"ByteLevel\",\"use_regex\":false}"}, "without use_regex is not supported"},
-        {{.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"String\":\" "
-                 "\"},\"behavior\":"
-                 "\"Isolated\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]}"},
-         "this Split is not supported"},
-        {{.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\" "
-                 "\"},\"behavior\":"
-                 "\"Removed\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]}"},
-         "this Split is not supported"},
-        {{.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\" "
-                 "\"},\"behavior\":"
-                 "\"Isolated\"},{\"type\":\"ByteLevel\"}]}"},
-         "this Sequence is not supported"},
-        {{.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"}"
-                 ",\"behavior\":"
-                 "\"Isolated\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]}"},
-         "pattern: missing closing parenthesis"},
-        {{.post = "{\"type\":\"TemplateProcessing\"}"},
-         "post_processor: TemplateProcessing is not supported"},
+              SEQUENCE("{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"once\"}," LEVEL)},
+         "Metaspace's prepend_scheme \"once\" is not supported"},
+        {{.post = "{\"type\":\"RobertaProcessing\"}"},
+         "post_processor: RobertaProcessing is not supported (ByteLevel, TemplateProcessing and Sequence "
+         "are)"},
+        {{.post = "{\"type\":\"TemplateProcessing\"}"}, "TemplateProcessing's \"single\" must name one text"},
+        {{.post = TEMPLATE("{\"SpecialToken\":{\"id\":\"<s>\"}}", "{}")},
+         "post_processor: \"special_tokens\" has no ids of \"<s>\""},
+        {{.post = TEMPLATE("{\"SpecialToken\":{\"id\":\"<s>\"}}", "{\"<s>\":{\"ids\":[5]}}")},
+         "post_processor: \"<s>\": no token has id 5"},
         {{.decoder = "{\"type\":\"WordPiece\"}"}, "decoder: WordPiece is not supported"},
-        {{.decoder = "null"}, "decoder: null is not supported"},
+        {{.decoder = "null"},
+         "decoder: null is not supported (behind a ByteLevel pre_tokenizer ByteLevel is)"},
+        {{.pre = "null", .decoder = "null"}, "decoder: null is not supported"},
+        {{.decoder = SPACES},
+         "decoder: Sequence is not supported (behind a ByteLevel pre_tokenizer ByteLevel is)"},
+        {{.pre = "null", .decoder = DECODERS("{\"type\":\"Fuse\"},{\"type\":\"ByteFallback\"}")},
+         "decoder: ByteFallback is not supported"},
+        {{.pre = "null",
+          .decoder = DECODERS("{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}")},
+         "decoder: Strip is not supported"},
+        {{.pre = "null",
+          .decoder =
+              DECODERS("{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\"x\",\"start\":1,\"stop\":0}")},
+         "decoder: this Strip is not supported (of spaces at the start is)"},
+        {{.pre = "null", .decoder = DECODERS(MARK_DECODER "," MARK_DECODER)},
+         "decoder: two of Replace and Metaspace are not supported"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         parts p = good;
@@ -195,8 +220,6 @@ static void test_vocabularies_that_do_not_fit_are_refused(void **state) {
         {"{\"a\":1000000,\"b\":1,\"ab\":2}", "token \"a\": id 1000000 is out of range for 3 tokens"},
         {"{\"a\":0,\"b\":0,\"ab\":2}", "\"b\" has id 0, which another token has too"},
         {"{\"a\":0,\"b\":1,\"ab\":2,\"\":3}", "id 3 is an empty token"},
-        {"{\"a\":0,\"b\":1,\"ab\":2,\" \":3}", "\" \" (id 3) is not written in ByteLevel's letters"},
-        {"{\"a\":0,\"b\":1,\"ab\":2,\"\\u20ac\":3}", "(id 3) is not written in ByteLevel's letters"},
         {"{\"a\":0,\"a\":1}", "duplicate"},
         {"{\"a\":0,\"b\":1}", "merge 0, \"a\" and \"b\": what they make is not in the vocabulary"},
         {"{\"a\":0,\"ab\":1}", "merge 0, \"a\" and \"b\": the second is not in the vocabulary"},
@@ -278,9 +301,7 @@ static void test_what_is_no_tokenizer_at_all_is_refused(void **state) {
 static void test_a_pattern_that_explodes_is_stopped(void **state) {
     (void)state;
     parts p = good;
-    p.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a+a+)+["
-            "bc]\"},"
-            "\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]}";
+    p.pre = SPLIT("{\"Regex\":\"(a+a+)+[bc]\"}", "Isolated");
     tokenizer *t;
     error err;
     if (parse(p, &t, &err) != STATUS_OK) fail_msg("%s", err.message);

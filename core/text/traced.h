@@ -1,0 +1,46 @@
+/* core/text/traced: text that is rewritten on its way to tokens, and where each of its bytes came from. */
+#ifndef RLHF_TEXT_TRACED_H
+#define RLHF_TEXT_TRACED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/buffer.h"
+
+/* The bytes [start, end) of the original text; empty where something was put in. */
+typedef struct origin {
+    int32_t start, end;
+} origin;
+
+typedef struct piece {
+    const char *text;
+    size_t len;
+    const origin *from; /* [len]; NULL where nobody asked */
+} piece;
+
+/* The bytes [start, end) of a piece. */
+piece piece_part(piece p, size_t start, size_t end);
+
+/* A growing text. As in buffer, a failed allocation is remembered. */
+typedef struct traced {
+    buffer text;
+    origin *from; /* [text.len] when is_traced, else NULL */
+    size_t capacity;
+    int is_traced;
+} traced;
+
+void traced_free(traced *t);
+/* Empty, memory kept; is_traced: whether origins are wanted from now on. */
+void traced_begin(traced *t, int is_traced);
+/* Bytes with their origins, or all of them with one. */
+void traced_append(traced *t, piece p);
+void traced_put(traced *t, const char *text, size_t len, origin from);
+/* The whole of it; good until something is appended. */
+piece traced_piece(const traced *t);
+/* Where a part of a text came from: the origins of its bytes, joined. part.len > 0, and origins are known. */
+origin piece_origin(piece part);
+/* The place before the byte at i <= p.len, for what is put in there; 0, 0 where nobody asked. */
+origin piece_place(piece p, size_t i);
+status traced_check(const traced *t, error *err);
+
+#endif
