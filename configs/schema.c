@@ -124,7 +124,9 @@ static const char *const PPO_PRESET[] = {"none", "instructgpt", "summarize", "de
 
 #define JUDGE_KEYS(S, KIND, F, FALLBACK, WHO)                                                                \
     WORD(S "." KIND, F.kind, JUDGE, FALLBACK, WHO),                                                          \
-        TEXT(S ".rule", F.rule, NULL, "Name of the rule, where a rule judges."),                             \
+        TEXT(S ".rule", F.rule, NULL,                                                                        \
+             "Name of the rule, where a rule judges: demo, or final_number (1 for the number behind "        \
+             "#### in the reference answer, 0.1 for another, 0 for none)."),                                 \
         TEXT(S ".command", F.command, NULL,                                                                  \
              "Shell command that reads and writes JSON lines, where a command judges."),                     \
         NEUTRAL(S ".timeout_s", CONFIG_FLOAT, F.timeout, "60", 0.001, 1e6, "seconds",                        \
@@ -178,10 +180,12 @@ static const config_key TABLE[] = {
     INT("model.head_dim", model.head_dim, "0", 0, SHAPE_MOST_HEAD_DIM, "",
         "Width of a head; 0: d_model / n_head."),
     INT("model.d_ff", model.d_ff, "0", 0, SHAPE_MOST_MLP, "",
-        "Width of the MLP; 0: 4 d_model, of a gated one 8/3 d_model rounded up to a multiple of 64."),
+        "Width of the MLP; 0: 4 d_model, of a gated one 8/3 d_model rounded up to a multiple of "
+        "64."),
     INT("model.context", model.context, "1024", 1, SHAPE_MOST_CONTEXT, "tokens", "Longest sequence."),
     INT("model.window", model.window, "0", 0, SHAPE_MOST_CONTEXT, "tokens",
-        "A token attends to so many, itself the last; 0: to all before it. For mistral, qwen2 and qwen3."),
+        "A token attends to so many, itself the last; 0: to all before it. For mistral, qwen2 "
+        "and qwen3."),
     FLOAT("model.rope_theta", model.rope_theta, "10000", 1, 1e9, "", "Base of the rotations' frequencies."),
 
     WORD("data.template", data.template, TEMPLATE, "auto",
@@ -240,7 +244,8 @@ static const config_key TABLE[] = {
     PATH("ppo.reference", ppo.reference, "Model directory that KL is measured to; none: ppo.policy."),
     PATH("ppo.reward", ppo.reward, "Reward model's directory; none where a rule or a command scores."),
     PATH("ppo.value", ppo.value,
-         "Model directory that the value model starts from; none: the reward model, else the policy."),
+         "Model directory that the value model starts from; none: the reward model, else the "
+         "policy."),
     LORA("ppo", ppo),
     PATHS("ppo.prompts", ppo.prompts,
           "Files of prompts; those of split valid are only answered for evaluation."),
@@ -256,7 +261,8 @@ static const config_key TABLE[] = {
     MEMORY("ppo", ppo),
     SAMPLING("ppo", ppo, "128"),
     WORD("ppo.unfinished", ppo.unfinished, UNFINISHED, "replace",
-         "An answer that did not end: its score is replaced by unfinished_score, lowered by it, or kept."),
+         "An answer that did not end: its score is replaced by unfinished_score, lowered by it, "
+         "or kept."),
     FLOAT("ppo.unfinished_score", ppo.unfinished_score, "-1", -INFINITY, INFINITY, "", "See unfinished."),
     FLOAT("ppo.score_clip", ppo.score_clip, "0", 0, INFINITY, "", "Scores are cut to [-clip, clip]; 0: not."),
     FLOAT("ppo.kl_coef", ppo.kl_coef, "0.02", 0, 1000, "",
@@ -321,12 +327,14 @@ static const config_key TABLE[] = {
           "Files of prompts: train for sampling and ppo, valid for evaluation."),
     INT("rounds.answers", rounds.answers, "4", 2, 9, "", "K: answers of a ranking."),
     KEY("rounds.rankings", CONFIG_INTS, rounds.rankings, "[1000]", 1, MANY, "",
-        "Rankings of training prompts to collect, one entry a round, the last for all later ones; up to two "
+        "Rankings of training prompts to collect, one entry a round, the last for all later "
+        "ones; up to two "
         "of each held-out prompt come on top."),
     WORD("rounds.collect", rounds.collect, COLLECT, "simulated",
          "Who ranks: a simulated labeller, or people (exit code 75)."),
     FLOAT("rounds.sft_share", rounds.sft_share, "0", 0, 1, "",
-          "Share of the sets of answers to rank that the SFT model gives from round 2 on: to each prompt as "
+          "Share of the sets of answers to rank that the SFT model gives from round 2 on: to "
+          "each prompt as "
           "many, what remains to prompts that are drawn."),
     WORD("rounds.start", rounds.start, ORIGIN, "sft", "What each round's policy starts from."),
     WORD("rounds.reference", rounds.reference, ORIGIN, "sft", "What each round's KL is measured to."),
@@ -361,7 +369,8 @@ static const char *const QWEN3[] = {RMS_ROPE,           "model.activation=swiglu
 static const char *const GEMMA[] = {RMS_ROPE,          "model.activation=geglu", "model.bias=false",
                                     "model.tied=true", "model.norm_eps=1e-6",    NULL};
 
-/* Ouyang et al. 2022, appendix C; lr, max_tokens of the answers and value clipping are not published. */
+/* Ouyang et al. 2022, appendix C; lr, max_tokens of the answers and value clipping are not
+ * published. */
 static const char *const INSTRUCTGPT[] = {"ppo.batch=512",        "ppo.epochs=1",
                                           "ppo.minibatches=8",    "ppo.kl_coef=0.02",
                                           "ppo.gamma=1",          "ppo.lambda=0.95",

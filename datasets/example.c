@@ -66,6 +66,17 @@ static status read_chat_prompt(const json_t *messages, const char *place, prompt
     return s;
 }
 
+/* "reference", else the demonstration that the line is. */
+static status read_reference(const json_t *line, prompt_text *out, error *err) {
+    const json_t *messages = json_object_get(line, "messages"), *given = json_object_get(line, "reference");
+    if (!given) given = json_object_get(line, "completion");
+    if (!given && ends_with_answer(messages))
+        given = json_object_get(json_array_get(messages, json_array_size(messages) - 1), "content");
+    if (!json_is_string(given)) return STATUS_OK;
+    out->reference = strdup(json_string_value(given));
+    return out->reference ? STATUS_OK : error_memory(err, "a reference");
+}
+
 static status read_prompt(const json_t *line, const char *place, prompt_text *out, error *err) {
     const char *text;
     const json_t *p = json_object_get(line, "prompt"), *messages = json_object_get(line, "messages");
@@ -86,6 +97,7 @@ status example_read_prompt(const json_t *line, const char *place, prompt_text *o
     *out = (prompt_text){0};
     TRY(given_split(line, place, &given, err));
     status s = read_prompt(line, place, out, err);
+    if (s == STATUS_OK) s = read_reference(line, out, err);
     if (s == STATUS_OK) s = split_of_prompt(out, given, place, split, err);
     if (s != STATUS_OK) example_free_prompt(out);
     return s;
@@ -94,6 +106,7 @@ status example_read_prompt(const json_t *line, const char *place, prompt_text *o
 void example_free_prompt(prompt_text *p) {
     free((char *)p->text);
     free((char *)p->messages);
+    free((char *)p->reference);
     *p = (prompt_text){0};
 }
 

@@ -25,8 +25,9 @@ typedef struct data_options {
 
 /* A prompt as people and files have it: a text, or a chat as canonical JSON. */
 typedef struct prompt_text {
-    const char *text;     /* or NULL */
-    const char *messages; /* or NULL */
+    const char *text;      /* or NULL */
+    const char *messages;  /* or NULL */
+    const char *reference; /* an answer that the line brings, for rules and commands that compare; or NULL */
 } prompt_text;
 
 typedef struct example_info {
@@ -41,8 +42,9 @@ typedef struct example_info {
 status example_tokens(const data_options *o, loss_kind loss, const json_t *line, const char *place,
                       ints *tokens, ints *target, example_info *info, error *err);
 
-/* The prompt of a line: "prompt" (a text or messages) or "messages", a closing answer left out; and its
-   split, the line's own or that of its opening. Free it with example_free_prompt. STATUS_DATA "PLACE: ...".
+/* The prompt of a line: "prompt" (a text or messages) or "messages", a closing answer left out; its
+   reference: "reference", "completion" or the answer left out; and its split, the line's own or that of its
+   opening. Free it with example_free_prompt. STATUS_DATA "PLACE: ...".
  */
 status example_read_prompt(const json_t *line, const char *place, prompt_text *out, split_kind *split,
                            error *err);

@@ -41,7 +41,8 @@ static status add_answers(loader *l, const ranking_line *line, const char *place
     const json_t *ids =
         has_our_ids(l, line->root, line->n_answer) ? json_object_get(line->root, "tokens") : NULL;
     int64_t first = (int64_t)out->token.len;
-    prompt_text p = {line->chat ? NULL : line->prompt.data, line->chat ? line->prompt.data : NULL};
+    prompt_text p = {.text = line->chat ? NULL : line->prompt.data,
+                     .messages = line->chat ? line->prompt.data : NULL};
     TRY(example_prompt(o, &p, place, &out->token, err));
     r->n_prompt = (int)((int64_t)out->token.len - first);
     for (int a = 0; a < line->n_answer; a++) {
@@ -74,7 +75,8 @@ static status add_answers(loader *l, const ranking_line *line, const char *place
 static status add_ranking(loader *l, const ranking_line *line, const char *place, error *err) {
     rankings *out = l->out;
     ranking r = {.n_answer = line->n_answer, .weight = (float)line->weight, .round = (int)line->round};
-    prompt_text p = {line->chat ? NULL : line->prompt.data, line->chat ? line->prompt.data : NULL};
+    prompt_text p = {.text = line->chat ? NULL : line->prompt.data,
+                     .messages = line->chat ? line->prompt.data : NULL};
     size_t before = out->token.len;
     int longest = out->longest, encoded = out->n_encoded;
     if (line->n_rank != line->n_answer) return STATUS_OK;

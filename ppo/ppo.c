@@ -288,6 +288,11 @@ static status evaluate(ppo *p, error *err) {
     return run_metrics(p->run, &p->line, err);
 }
 
+/* Where it begins. A resumed run has that line already. */
+static status evaluate_start(ppo *p, error *err) {
+    return p->iteration == 0 && p->c->eval_every ? evaluate(p, err) : STATUS_OK;
+}
+
 static status between_iterations(ppo *p, error *err) {
     int64_t n = p->iteration, all = p->iterations;
     if (stage_is_due(p->c->eval_every, n, all)) TRY(evaluate(p, err));
@@ -303,6 +308,7 @@ static status train(ppo *p, error *err) {
     progress_begin(&bar, p->log, "ppo", "iteration", p->iteration, p->iterations);
     log_line(p->log, "ppo: %d prompts, %d held out; %" PRId64 " iterations of %d answers; %s", p->prompts.n,
              p->evaluation.prompts.n, p->iterations, p->rollout.n, p->session.dev->name);
+    TRY(evaluate_start(p, err));
     while (p->iteration < p->iterations) {
         TRY(iterate(p, &bar, err));
         TRY(between_iterations(p, err));

@@ -131,6 +131,7 @@ static status score_by_judge(rollout *r, const rollout_context *x, error *err) {
         TRY(answer_text(x->session->tok, a, i, &r->text, err));
         r->item[i] = (judge_item){.prompt = p->text,
                                   .messages = p->messages,
+                                  .reference = p->reference,
                                   .answer.len = r->text.len - first,
                                   .finished = a->finished[i]};
     }

@@ -47,6 +47,7 @@ static status judge_answers(evaluation *e, const struct config_judge *c, float *
         s = answer_text(e->session->tok, e->answers, i, &text, err);
         item[i] = (judge_item){.prompt = p->text,
                                .messages = p->messages,
+                               .reference = p->reference,
                                .answer.len = text.len - first,
                                .finished = e->answers->finished[i],
                                .token = answer_tokens(e->answers, i),

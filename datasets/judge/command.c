@@ -145,7 +145,12 @@ static status score_one(command_judge *j, const judge_item *item, float *score, 
     begin_question(j, item->prompt, item->messages);
     buffer_string(&j->question, ",\"answer\":");
     buffer_json_string(&j->question, item->answer.data, item->answer.len);
-    buffer_format(&j->question, ",\"finish\":\"%s\"}", item->finished ? "stop" : "length");
+    buffer_format(&j->question, ",\"finish\":\"%s\"", item->finished ? "stop" : "length");
+    if (item->reference) {
+        buffer_string(&j->question, ",\"reference\":");
+        buffer_json_string(&j->question, item->reference, strlen(item->reference));
+    }
+    buffer_string(&j->question, "}");
     TRY(ask(j, &reply, err));
     int is_number = json_is_number(reply);
     *score = (float)json_number_value(reply);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "datasets/demo/rule.h"
+#include "datasets/judge/final_number.h"
 #include "datasets/judge/internal.h"
 
 status judge_score(judge *j, const judge_item *items, int n, float *score, error *err) {
@@ -40,14 +41,35 @@ static status score_demo(judge *j, const judge_item *items, int n, float *score,
     return STATUS_OK;
 }
 
+static status score_final_number(judge *j, const judge_item *items, int n, float *score, error *err) {
+    (void)j;
+    for (int i = 0; i < n; i++) {
+        score[i] = final_number_score(items[i].reference, items[i].answer);
+        if (isnan(score[i]))
+            return error_set(
+                err, STATUS_DATA,
+                "rule final_number: the prompt \"%.200s\" brings no answer that ends in \"#### N\"",
+                items[i].prompt ? items[i].prompt : items[i].messages);
+    }
+    return STATUS_OK;
+}
+
 static void close_rule(judge *j) { free(j); }
+
+static const struct rule {
+    const char *name;
+    status (*score)(judge *, const judge_item *, int n, float *score, error *err);
+} RULES[] = {{"demo", score_demo}, {"final_number", score_final_number}};
 
 status judge_open_rule(const char *name, judge **out, error *err) {
     *out = NULL;
-    if (!name || strcmp(name, "demo") != 0)
-        return error_set(err, STATUS_USAGE, "no rule \"%s\"; the rules are: demo", name ? name : "");
-    *out = calloc(1, sizeof **out);
-    if (!*out) return error_memory(err, "a judge");
-    **out = (judge){.score = score_demo, .close = close_rule};
-    return STATUS_OK;
+    for (size_t i = 0; i < sizeof RULES / sizeof *RULES; i++) {
+        if (!name || strcmp(name, RULES[i].name) != 0) continue;
+        *out = calloc(1, sizeof **out);
+        if (!*out) return error_memory(err, "a judge");
+        **out = (judge){.score = RULES[i].score, .close = close_rule};
+        return STATUS_OK;
+    }
+    return error_set(err, STATUS_USAGE, "no rule \"%s\"; the rules are: demo, final_number",
+                     name ? name : "");
 }

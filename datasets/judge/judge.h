@@ -13,8 +13,9 @@
 typedef struct judge judge;
 
 typedef struct judge_item {
-    const char *prompt;   /* a text, or NULL */
-    const char *messages; /* a chat as canonical JSON, or NULL */
+    const char *prompt;    /* a text, or NULL */
+    const char *messages;  /* a chat as canonical JSON, or NULL */
+    const char *reference; /* the answer that the prompt's line brings, or NULL */
     text_span answer;
     int finished; /* 0: cut */
     const int32_t
@@ -23,14 +24,16 @@ typedef struct judge_item {
     const hash *tokenizer; /* of those ids: a model with another tokenizer, or NULL, encodes the text */
 } judge_item;
 
-/* A rule by name: "demo" (datasets/demo/rule.h). STATUS_USAGE for another. */
+/* A rule by name: "demo" (datasets/demo/rule.h) or "final_number" (datasets/judge/final_number.h).
+   STATUS_USAGE for another. */
 status judge_open_rule(const char *name, judge **out, error *err);
 /* A reward model's directory: score = (raw - reward_mean) / reward_std. system: the system prompt of chats
    without one, as in its training; NULL: none. dev and system stay the caller's. */
 status judge_open_model(device *dev, const char *directory, const char *system, judge **out, error *err);
 /* One process for the whole run, `sh -c command`, JSON lines in and out; its stderr is appended to log_path
    (NULL: ours). ranker: it gets {"prompt"|"messages","answers"} and answers {"ranks":[...]}; else
-   {"prompt"|"messages","answer","finish"} and a number. timeout_s: seconds that one line may take. */
+   {"prompt"|"messages","answer","finish","reference"?} and a number. timeout_s: seconds that one line may
+   take. */
 status judge_open_command(const char *command, double timeout_s, int ranker, const char *log_path,
                           judge **out, error *err);
 void judge_close(judge *j);

@@ -22,7 +22,7 @@ typedef struct model_judge {
 } model_judge;
 
 static status item_tokens(model_judge *j, const judge_item *item, int number, error *err) {
-    prompt_text p = {item->prompt, item->messages};
+    prompt_text p = {.text = item->prompt, .messages = item->messages};
     const data_options *o = &j->data;
     ints_clear(&j->token);
     TRY(example_prompt(o, &p, "an item to be judged", &j->token, err));
