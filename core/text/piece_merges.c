@@ -37,8 +37,8 @@ static int count_characters(const char *text, size_t len) {
 }
 
 /* Every way to make a piece of two others. 0 when out of memory. */
-static int split(const piece *pieces, int32_t made, const bytes_map *numbers, candidates *list) {
-    const piece *p = &pieces[made];
+static int split(const scored_piece *pieces, int32_t made, const bytes_map *numbers, candidates *list) {
+    const scored_piece *p = &pieces[made];
     for (size_t at = 1; at < p->len; at++) {
         if (is_inside_character(p->text[at])) continue;
         int32_t left = bytes_map_get(numbers, p->text, at);
@@ -62,7 +62,7 @@ static int compare(const void *a, const void *b) {
     return (x->made > y->made) - (x->made < y->made);
 }
 
-static int find_all(const piece *pieces, int n, bytes_map *numbers, candidates *list) {
+static int find_all(const scored_piece *pieces, int n, bytes_map *numbers, candidates *list) {
     for (int i = 0; i < n; i++)
         if (pieces[i].merges && !bytes_map_add(numbers, pieces[i].text, pieces[i].len, i)) return 0;
     for (int i = 0; i < n; i++)
@@ -70,7 +70,7 @@ static int find_all(const piece *pieces, int n, bytes_map *numbers, candidates *
     return 1;
 }
 
-status piece_merges(const piece *pieces, int n, piece_merge **out, size_t *n_merge, error *err) {
+status piece_merges(const scored_piece *pieces, int n, piece_merge **out, size_t *n_merge, error *err) {
     bytes_map numbers = {0};
     candidates list = {0};
     int found = find_all(pieces, n, &numbers, &list);

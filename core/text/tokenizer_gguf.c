@@ -108,7 +108,7 @@ static status copy_merges(const gguf *g, json_t *merges, error *err) {
 }
 
 /* pieces [n] */
-static status fill_pieces(const gguf_vocabulary *v, piece *pieces, error *err) {
+static status fill_pieces(const gguf_vocabulary *v, scored_piece *pieces, error *err) {
     gguf_array scores;
     TRY(gguf_get_floats(v->file, GGUF_TOKENIZER("scores"), &scores, err));
     if (scores.n != (size_t)v->n)
@@ -116,7 +116,7 @@ static status fill_pieces(const gguf_vocabulary *v, piece *pieces, error *err) {
                          scores.n, v->n);
     for (int i = 0; i < v->n; i++) {
         float score = gguf_next_float(&scores);
-        pieces[i] = (piece){v->token[i].data, v->token[i].len, score, v->type[i] == GGUF_TOKEN_NORMAL};
+        pieces[i] = (scored_piece){v->token[i].data, v->token[i].len, score, v->type[i] == GGUF_TOKEN_NORMAL};
         if (isnan(score))
             return error_set(err, STATUS_DATA, "%s: the score of token %d is not a number",
                              gguf_path(v->file), i);
@@ -128,7 +128,7 @@ static status fill_pieces(const gguf_vocabulary *v, piece *pieces, error *err) {
 }
 
 static status make_merges(const gguf_vocabulary *v, json_t *merges, error *err) {
-    piece *pieces = calloc((size_t)v->n, sizeof *pieces);
+    scored_piece *pieces = calloc((size_t)v->n, sizeof *pieces);
     piece_merge *all = NULL;
     size_t n = 0;
     status s = pieces ? fill_pieces(v, pieces, err) : error_memory(err, "a vocabulary");

@@ -180,7 +180,7 @@ static void merges_follow_from_the_scores(void **state) {
     float score[GOLDEN_MAX];
     int32_t type[GOLDEN_MAX], left[GOLDEN_MAX], right[GOLDEN_MAX];
     int n = golden_floats(v, "scores", score), wanted = golden_ints(m, "left", left);
-    piece *pieces = calloc((size_t)n, sizeof *pieces);
+    scored_piece *pieces = calloc((size_t)n, sizeof *pieces);
     piece_merge *merges;
     size_t n_merge;
     error err;
@@ -188,7 +188,7 @@ static void merges_follow_from_the_scores(void **state) {
     golden_ints(m, "right", right);
     for (int i = 0; i < n; i++) {
         const json_t *text = json_array_get(texts, (size_t)i);
-        pieces[i] = (piece){json_string_value(text), json_string_length(text), score[i], type[i] == 1};
+        pieces[i] = (scored_piece){json_string_value(text), json_string_length(text), score[i], type[i] == 1};
     }
     assert_int_equal(piece_merges(pieces, n, &merges, &n_merge, &err), STATUS_OK);
     assert_int_equal(n_merge, wanted);
@@ -203,7 +203,7 @@ static void merges_follow_from_the_scores(void **state) {
 
 static void equal_scores_put_long_parts_first(void **state) {
     (void)state;
-    const piece pieces[] = {
+    const scored_piece pieces[] = {
         {"a", 1, 0, 1}, {"b", 1, 0, 1}, {"ab", 2, -1, 1}, {"ba", 2, -1, 1}, {"aba", 3, -1, 1}};
     const piece_merge wanted[] = {{2, 0}, {0, 3}, {0, 1}, {1, 0}};
     piece_merge *merges;
