@@ -61,6 +61,6 @@ void bpe_scratch_free(bpe_scratch *s);
 
 /* Appends the ids of a word, which is not empty, and to spans, where that is not NULL, where each came
    from: start and end. STATUS_DATA: something without a token. The caller checks out and spans. */
-status bpe_encode(const bpe *b, bpe_scratch *s, piece word, ints *out, ints *spans, error *err);
+status bpe_encode(const bpe *b, bpe_scratch *s, stretch word, ints *out, ints *spans, error *err);
 
 #endif

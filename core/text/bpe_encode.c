@@ -56,7 +56,7 @@ static void add_symbol(const bpe *b, bpe_scratch *s, size_t *n, int32_t id, size
     s->end[(*n)++] = (int32_t)end;
 }
 
-static status byte_symbols(const bpe *b, bpe_scratch *s, piece word, size_t *n, error *err) {
+static status byte_symbols(const bpe *b, bpe_scratch *s, stretch word, size_t *n, error *err) {
     for (size_t i = 0; i < word.len; i++) {
         int32_t id = b->byte_token[(uint8_t)word.text[i]];
         if (id < 0 && b->unknown < 0)
@@ -68,14 +68,14 @@ static status byte_symbols(const bpe *b, bpe_scratch *s, piece word, size_t *n, 
 }
 
 /* The token of the character at i; -1: it has none. */
-static int32_t character_token(const bpe *b, piece word, size_t i, size_t *step) {
+static int32_t character_token(const bpe *b, stretch word, size_t i, size_t *step) {
     uint8_t first = (uint8_t)word.text[i];
     *step = 1;
     if (first < 0x80) return b->ascii[first];
     return utf8_read(word.text + i, word.len - i, step) < 0 ? -1 : bpe_find(b, word.text + i, *step);
 }
 
-static status refuse(piece word, size_t i, error *err) {
+static status refuse(stretch word, size_t i, error *err) {
     size_t step;
     int32_t c = utf8_read(word.text + i, word.len - i, &step);
     if (c < 0)
@@ -84,7 +84,7 @@ static status refuse(piece word, size_t i, error *err) {
     return error_set(err, STATUS_DATA, "the tokenizer has no token for U+%04X", (unsigned)c);
 }
 
-static status character_symbols(const bpe *b, bpe_scratch *s, piece word, size_t *n, error *err) {
+static status character_symbols(const bpe *b, bpe_scratch *s, stretch word, size_t *n, error *err) {
     for (size_t i = 0, step; i < word.len; i += step) {
         int32_t id = character_token(b, word, i, &step);
         if (id < 0 && b->byte_fallback) {
@@ -185,15 +185,15 @@ static status merge_long(const bpe *b, bpe_scratch *s, size_t *len, error *err) 
 
 /* ------------------------------------------------------------------------------------------------ words */
 
-static void push(piece word, size_t begin, size_t end, int32_t id, ints *out, ints *spans) {
+static void push(stretch word, size_t begin, size_t end, int32_t id, ints *out, ints *spans) {
     ints_push(out, id);
     if (!spans) return;
-    origin from = piece_origin(piece_part(word, begin, end));
+    origin from = stretch_origin(stretch_part(word, begin, end));
     ints_push(spans, from.start);
     ints_push(spans, from.end);
 }
 
-static status encode_merged(const bpe *b, bpe_scratch *s, piece word, ints *out, ints *spans, error *err) {
+static status encode_merged(const bpe *b, bpe_scratch *s, stretch word, ints *out, ints *spans, error *err) {
     size_t n = 0;
     TRY(reserve(s, word.len, err));
     TRY(b->is_byte_level ? byte_symbols(b, s, word, &n, err) : character_symbols(b, s, word, &n, err));
@@ -206,7 +206,7 @@ static status encode_merged(const bpe *b, bpe_scratch *s, piece word, ints *out,
     return STATUS_OK;
 }
 
-static status encode_word(const bpe *b, bpe_scratch *s, piece word, ints *out, ints *spans, error *err) {
+static status encode_word(const bpe *b, bpe_scratch *s, stretch word, ints *out, ints *spans, error *err) {
     int32_t id = bpe_find(b, word.text, word.len);
     int whole = id < 0 ? WHOLE_NO : atomic_load_explicit(&b->whole[id], memory_order_relaxed);
     if (whole == WHOLE_YES || (id >= 0 && b->ignore_merges)) {
@@ -222,7 +222,7 @@ static status encode_word(const bpe *b, bpe_scratch *s, piece word, ints *out, i
 }
 
 /* Where the word goes on behind the byte at i: before a mark that no merge joins with what is to its left. */
-static size_t next_mark(piece word, size_t i) {
+static size_t next_mark(stretch word, size_t i) {
     static const char mark[] = "\xe2\x96\x81";
     for (const char *at; i + 3 <= word.len; i = (size_t)(at - word.text) + 1) {
         at = memchr(word.text + i, mark[0], word.len - 2 - i);
@@ -233,12 +233,12 @@ static size_t next_mark(piece word, size_t i) {
     return word.len;
 }
 
-status bpe_encode(const bpe *b, bpe_scratch *s, piece word, ints *out, ints *spans, error *err) {
+status bpe_encode(const bpe *b, bpe_scratch *s, stretch word, ints *out, ints *spans, error *err) {
     if (b->is_byte_level || b->ignore_merges || b->joins_marks)
         return encode_word(b, s, word, out, spans, err);
     for (size_t at = 0, end; at < word.len; at = end) {
         end = next_mark(word, at + 1);
-        TRY(encode_word(b, s, piece_part(word, at, end), out, spans, err));
+        TRY(encode_word(b, s, stretch_part(word, at, end), out, spans, err));
     }
     return STATUS_OK;
 }

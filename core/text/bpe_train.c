@@ -98,7 +98,7 @@ static int add_word(trainer *t, const char *word, size_t len) {
     return 1;
 }
 
-static status count_word(void *context, piece word, error *err) {
+static status count_word(void *context, stretch word, error *err) {
     trainer *t = context;
     int32_t i = bytes_map_get(&t->word_index, word.text, word.len);
     if (i < 0) {
@@ -293,7 +293,7 @@ status bpe_train(const tokenizer_text *texts, size_t n, const cut_steps *words, 
     status s = cut_begin(&c, words, err);
     if (s == STATUS_OK && !add_bytes(&t)) s = error_memory(err, "the tokens");
     for (size_t i = 0; i < n && s == STATUS_OK; i++)
-        s = cut_each(&c, (piece){texts[i].text, texts[i].len, NULL}, PLACE_FIRST, count_word, &t, err);
+        s = cut_each(&c, (stretch){texts[i].text, texts[i].len, NULL}, PLACE_FIRST, count_word, &t, err);
     cut_end(&c);
     if (s == STATUS_OK && !find_merges(&t, vocab, left, right)) s = error_memory(err, "training a tokenizer");
     *n_token = t.n_token;

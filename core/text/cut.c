@@ -44,11 +44,11 @@ typedef struct visitor {
     void *context;
 } visitor;
 
-static status run(cutter *c, int i, piece p, text_place place, const visitor *v, error *err);
+static status run(cutter *c, int i, stretch p, text_place place, const visitor *v, error *err);
 
 /* -------------------------------------------------------------------------------------------- rewriting */
 
-static int has_prefix(const cut_step *step, piece p, text_place place) {
+static int has_prefix(const cut_step *step, stretch p, text_place place) {
     size_t len = strlen(step->mark), space = step->replaces_space && p.text[0] == ' ';
     if (space || (p.len >= len && memcmp(p.text, step->mark, len) == 0)) return 0;
     if (step->prefix == PREFIX_FIRST) return place == PLACE_FIRST;
@@ -56,25 +56,25 @@ static int has_prefix(const cut_step *step, piece p, text_place place) {
 }
 
 /* *p: what it becomes; it lies in the step's own buffer. */
-static status rewrite(cutter *c, int i, piece *p, text_place place, error *err) {
+static status rewrite(cutter *c, int i, stretch *p, text_place place, error *err) {
     const cut_step *step = &c->steps->step[i];
     int prefix = has_prefix(step, *p, place);
     size_t mark = strlen(step->mark), done = 0;
     if (!prefix && !(step->replaces_space && memchr(p->text, ' ', p->len))) return STATUS_OK;
     traced *out = &c->rewritten[i];
     traced_begin(out, p->from != NULL);
-    if (prefix) traced_put(out, step->mark, mark, piece_place(*p, 0));
+    if (prefix) traced_put(out, step->mark, mark, stretch_place(*p, 0));
     while (step->replaces_space) {
         const char *space = memchr(p->text + done, ' ', p->len - done);
         if (!space) break;
         size_t at = (size_t)(space - p->text);
-        traced_append(out, piece_part(*p, done, at));
+        traced_append(out, stretch_part(*p, done, at));
         traced_put(out, step->mark, mark, p->from ? p->from[at] : (origin){0, 0});
         done = at + 1;
     }
-    traced_append(out, piece_part(*p, done, p->len));
+    traced_append(out, stretch_part(*p, done, p->len));
     TRY(traced_check(out, err));
-    *p = traced_piece(out);
+    *p = traced_stretch(out);
     return STATUS_OK;
 }
 
@@ -84,7 +84,7 @@ static status rewrite(cutter *c, int i, piece *p, text_place place, error *err) 
 typedef struct joiner {
     cutter *c;
     const visitor *visitor;
-    piece text;
+    stretch text;
     text_place place;
     int step;
     size_t begin, end;      /* what waits; begin == end: nothing */
@@ -93,7 +93,7 @@ typedef struct joiner {
 
 static status emit(const joiner *j, size_t begin, size_t end, error *err) {
     if (begin == end) return STATUS_OK;
-    return run(j->c, j->step + 1, piece_part(j->text, begin, end), begin == 0 ? j->place : PLACE_CUT,
+    return run(j->c, j->step + 1, stretch_part(j->text, begin, end), begin == 0 ? j->place : PLACE_CUT,
                j->visitor, err);
 }
 
@@ -122,7 +122,7 @@ static status add_part(joiner *j, size_t begin, size_t end, int is_match, error 
     return STATUS_OK;
 }
 
-static status cut(cutter *c, int i, piece p, text_place place, const visitor *v, error *err) {
+static status cut(cutter *c, int i, stretch p, text_place place, const visitor *v, error *err) {
     const cut_step *step = &c->steps->step[i];
     joiner j = {.c = c, .visitor = v, .text = p, .place = place, .step = i};
     size_t at = 0;
@@ -138,20 +138,20 @@ static status cut(cutter *c, int i, piece p, text_place place, const visitor *v,
 }
 
 /* The steps from i on. */
-static status run(cutter *c, int i, piece p, text_place place, const visitor *v, error *err) {
+static status run(cutter *c, int i, stretch p, text_place place, const visitor *v, error *err) {
     if (i == c->steps->n) return v->visit(v->context, p, err);
     const cut_step *step = &c->steps->step[i];
     if (step->mark) TRY(rewrite(c, i, &p, place, err));
     return step->pattern ? cut(c, i, p, place, v, err) : run(c, i + 1, p, place, v, err);
 }
 
-status cut_each(cutter *c, piece text, text_place place, cut_visit visit, void *context, error *err) {
+status cut_each(cutter *c, stretch text, text_place place, cut_visit visit, void *context, error *err) {
     visitor v = {visit, context};
     for (size_t at = 0; at < text.len; place = PLACE_BEHIND_TEXT) {
         size_t n = utf8_prefix(text.text + at, text.len - at, 1);
-        if (n) TRY(run(c, 0, piece_part(text, at, at + n), place, &v, err));
+        if (n) TRY(run(c, 0, stretch_part(text, at, at + n), place, &v, err));
         size_t m = utf8_prefix(text.text + at + n, text.len - at - n, 0);
-        if (m) TRY(visit(context, piece_part(text, at + n, at + n + m), err));
+        if (m) TRY(visit(context, stretch_part(text, at + n, at + n + m), err));
         at += n + m;
     }
     return STATUS_OK;

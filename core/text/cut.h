@@ -62,7 +62,7 @@ void cut_end(cutter *c);
 /* Calls visit for each word of the text, in order; none is empty. Runs of bytes that are not UTF-8 are
    words as they are. Ends with the first status of visit that is not OK; STATUS_DATA when a pattern exceeds
    its match limit. */
-typedef status (*cut_visit)(void *context, piece word, error *err);
-status cut_each(cutter *c, piece text, text_place place, cut_visit visit, void *context, error *err);
+typedef status (*cut_visit)(void *context, stretch word, error *err);
+status cut_each(cutter *c, stretch text, text_place place, cut_visit visit, void *context, error *err);
 
 #endif

@@ -134,7 +134,7 @@ static int is_active(int32_t c) {
 }
 
 /* The end of the run of active characters at i. */
-static size_t active_end(piece text, size_t i) {
+static size_t active_end(stretch text, size_t i) {
     size_t step;
     for (; i < text.len; i += step) {
         int32_t c = utf8_read(text.text + i, text.len - i, &step);
@@ -145,13 +145,14 @@ static size_t active_end(piece text, size_t i) {
 
 /* Appends the characters that the run became. Those at its beginning that are what they were come from
    themselves. */
-static void put_run(piece run, const ints *characters, traced *out) {
+static void put_run(stretch run, const ints *characters, traced *out) {
     size_t same = 0, k = 0;
     char bytes[4];
     for (size_t step; k < characters->len && same < run.len; k++, same += step)
         if (utf8_read(run.text + same, run.len - same, &step) != characters->data[k]) break;
-    traced_append(out, piece_part(run, 0, same));
-    origin from = run.from && same < run.len ? piece_origin(piece_part(run, same, run.len)) : (origin){0, 0};
+    traced_append(out, stretch_part(run, 0, same));
+    origin from =
+        run.from && same < run.len ? stretch_origin(stretch_part(run, same, run.len)) : (origin){0, 0};
     for (; k < characters->len; k++) {
         bytes[0] = (char)(-1 - characters->data[k]);
         size_t n = characters->data[k] < 0 ? 1 : utf8_bytes(characters->data[k], bytes);
@@ -160,7 +161,7 @@ static void put_run(piece run, const ints *characters, traced *out) {
 }
 
 /* Normalizes one run: a character that is not active, if there is one, and the active ones behind it. */
-static status normalize_run(piece run, ints *characters, traced *out, error *err) {
+static status normalize_run(stretch run, ints *characters, traced *out, error *err) {
     ints_clear(characters);
     for (size_t i = 0, step; i < run.len; i += step) {
         int32_t c = utf8_read(run.text + i, run.len - i, &step);
@@ -176,7 +177,7 @@ static status normalize_run(piece run, ints *characters, traced *out, error *err
     return STATUS_OK;
 }
 
-status nfc_normalize(piece text, traced *out, error *err) {
+status nfc_normalize(stretch text, traced *out, error *err) {
     ints characters = {0};
     status s = STATUS_OK;
     size_t done = 0, before = 0; /* appended so far; where the character before i begins */
@@ -186,12 +187,12 @@ status nfc_normalize(piece text, traced *out, error *err) {
         int32_t c = utf8_read(text.text + i, text.len - i, &step);
         if (c < 0 || !is_active(c)) continue;
         size_t start = before > done ? before : done, end = active_end(text, i);
-        traced_append(out, piece_part(text, done, start));
-        s = normalize_run(piece_part(text, start, end), &characters, out, err);
+        traced_append(out, stretch_part(text, done, start));
+        s = normalize_run(stretch_part(text, start, end), &characters, out, err);
         done = end;
         step = end - i;
     }
-    if (s == STATUS_OK) traced_append(out, piece_part(text, done, text.len));
+    if (s == STATUS_OK) traced_append(out, stretch_part(text, done, text.len));
     ints_free(&characters);
     return s == STATUS_OK ? traced_check(out, err) : s;
 }

@@ -10,7 +10,7 @@
 
 /* Appends NFC(text). Bytes that are not UTF-8 stay as they are, and nothing is moved across them. What was
    changed comes from the whole run of characters that changed each other. */
-status nfc_normalize(piece text, traced *out, error *err);
+status nfc_normalize(stretch text, traced *out, error *err);
 
 /* The tables of nfc_table.c, which make_nfc_table.py prints. */
 typedef struct nfc_class_range {

@@ -35,67 +35,67 @@ static int32_t lower(int32_t c) {
     return (c - lower_runs[low].first) % lower_runs[low].step == 0 ? c + lower_runs[low].delta : c;
 }
 
-static void lowercase(piece text, traced *out) {
+static void lowercase(stretch text, traced *out) {
     enum { I_WITH_DOT = 0x130 };
     size_t done = 0;
     for (size_t i = 0, step; i < text.len; i += step) {
         int32_t c = utf8_read(text.text + i, text.len - i, &step), small = c < 0 ? c : lower(c);
         if (small == c && c != I_WITH_DOT) continue;
         char bytes[4];
-        piece one = piece_part(text, i, i + step);
-        traced_append(out, piece_part(text, done, i));
-        origin from = text.from ? piece_origin(one) : (origin){0, 0};
+        stretch one = stretch_part(text, i, i + step);
+        traced_append(out, stretch_part(text, done, i));
+        origin from = text.from ? stretch_origin(one) : (origin){0, 0};
         if (c == I_WITH_DOT)
             traced_put(out, "i\xcc\x87", 3, from);
         else
             traced_put(out, bytes, utf8_bytes(small, bytes), from);
         done = i + step;
     }
-    traced_append(out, piece_part(text, done, text.len));
+    traced_append(out, stretch_part(text, done, text.len));
 }
 
 /* text: valid UTF-8. */
-static status replace_valid(const normalizer *step, pattern_scratch *scratch, piece text, traced *out,
+static status replace_valid(const normalizer *step, pattern_scratch *scratch, stretch text, traced *out,
                             error *err) {
     size_t done = 0;
     for (pattern_match m = {0};;) {
         TRY(pattern_next(step->pattern, scratch, text.text, text.len, &m, err));
         if (m.begin > m.end) break;
-        traced_append(out, piece_part(text, done, m.begin));
-        origin from = piece_place(text, m.begin);
-        if (text.from && m.end > m.begin) from = piece_origin(piece_part(text, m.begin, m.end));
+        traced_append(out, stretch_part(text, done, m.begin));
+        origin from = stretch_place(text, m.begin);
+        if (text.from && m.end > m.begin) from = stretch_origin(stretch_part(text, m.begin, m.end));
         traced_put(out, step->content, strlen(step->content), from);
         done = m.end;
     }
-    traced_append(out, piece_part(text, done, text.len));
+    traced_append(out, stretch_part(text, done, text.len));
     return STATUS_OK;
 }
 
-static status replace(const normalizer *step, normalizing *work, piece text, traced *out, error *err) {
+static status replace(const normalizer *step, normalizing *work, stretch text, traced *out, error *err) {
     if (!work->scratch) work->scratch = pattern_scratch_new();
     if (!work->scratch) return error_memory(err, "a text");
     for (size_t at = 0; at < text.len;) {
         size_t n = utf8_prefix(text.text + at, text.len - at, 1);
         size_t m = utf8_prefix(text.text + at + n, text.len - at - n, 0);
-        if (n) TRY(replace_valid(step, work->scratch, piece_part(text, at, at + n), out, err));
-        traced_append(out, piece_part(text, at + n, at + n + m));
+        if (n) TRY(replace_valid(step, work->scratch, stretch_part(text, at, at + n), out, err));
+        traced_append(out, stretch_part(text, at + n, at + n + m));
         at += n + m;
     }
     return STATUS_OK;
 }
 
-static void prepend(const normalizer *step, piece text, traced *out) {
-    traced_put(out, step->content, strlen(step->content), piece_place(text, 0));
+static void prepend(const normalizer *step, stretch text, traced *out) {
+    traced_put(out, step->content, strlen(step->content), stretch_place(text, 0));
     traced_append(out, text);
 }
 
 /* Whether the step leaves the text as it is, as far as that is cheap to say. */
-static int is_idle(const normalizer *step, piece text, text_place place) {
+static int is_idle(const normalizer *step, stretch text, text_place place) {
     if (text.len == 0) return 1;
     return step->kind == NORMALIZER_PREPEND && (place == PLACE_BEHIND_TEXT || place == PLACE_CUT);
 }
 
-status normalize(const normalizers *n, piece text, text_place place, normalizing *work, piece *out,
+status normalize(const normalizers *n, stretch text, text_place place, normalizing *work, stretch *out,
                  error *err) {
     *out = text;
     for (int i = 0, which = 0; i < n->n; i++) {
@@ -118,7 +118,7 @@ status normalize(const normalizers *n, piece text, text_place place, normalizing
             break;
         }
         TRY(traced_check(to, err));
-        *out = traced_piece(to);
+        *out = traced_stretch(to);
         which = !which;
     }
     return STATUS_OK;

@@ -38,7 +38,7 @@ void normalizing_end(normalizing *work);
 
 /* *out: the normalized text; it lies in work, or is the text itself where there is nothing to do. Bytes
    that are not UTF-8 stay as they are. STATUS_DATA when a pattern exceeds its match limit. */
-status normalize(const normalizers *n, piece text, text_place place, normalizing *work, piece *out,
+status normalize(const normalizers *n, stretch text, text_place place, normalizing *work, stretch *out,
                  error *err);
 
 /* The table of lower_table.c, which make_lower_table.py prints: characters first, first + step, ... last

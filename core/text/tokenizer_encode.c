@@ -15,43 +15,43 @@ typedef struct encoder {
     bpe_scratch bpe;
 } encoder;
 
-static status encode_word(void *context, piece word, error *err) {
+static status encode_word(void *context, stretch word, error *err) {
     encoder *e = context;
     return bpe_encode(&e->t->bpe, &e->bpe, word, e->out, e->spans, err);
 }
 
-static status encode_normal(encoder *e, piece text, text_place place, error *err) {
+static status encode_normal(encoder *e, stretch text, text_place place, error *err) {
     return cut_each(&e->cutter, text, place, encode_word, e, err);
 }
 
-static status encode_raw(encoder *e, piece text, text_place place, error *err);
+static status encode_raw(encoder *e, stretch text, text_place place, error *err);
 
 /* Finds the tokens of a set, and hands what lies between them to `between`. */
-static status find_added(encoder *e, const added_set *set, piece text, text_place place,
-                         status (*between)(encoder *, piece, text_place, error *), error *err) {
+static status find_added(encoder *e, const added_set *set, stretch text, text_place place,
+                         status (*between)(encoder *, stretch, text_place, error *), error *err) {
     size_t at = 0;
     for (added_match m = {0};
          added_next(set, text.text, text.len, m.next, at, e->kinds, e->cutter.scratch, &m);) {
-        if (m.begin > at) TRY(between(e, piece_part(text, at, m.begin), place, err));
+        if (m.begin > at) TRY(between(e, stretch_part(text, at, m.begin), place, err));
         ints_push(e->out, m.token->id);
         if (e->spans) {
-            origin from = piece_origin(piece_part(text, m.begin, m.end));
+            origin from = stretch_origin(stretch_part(text, m.begin, m.end));
             ints_push(e->spans, from.start);
             ints_push(e->spans, from.end);
         }
         place = PLACE_BEHIND_TOKEN;
         at = m.end;
     }
-    return at < text.len ? between(e, piece_part(text, at, text.len), place, err) : STATUS_OK;
+    return at < text.len ? between(e, stretch_part(text, at, text.len), place, err) : STATUS_OK;
 }
 
-static status encode_raw(encoder *e, piece text, text_place place, error *err) {
-    piece normal;
+static status encode_raw(encoder *e, stretch text, text_place place, error *err) {
+    stretch normal;
     TRY(normalize(&e->t->normalizers, text, place, &e->normalizing, &normal, err));
     return find_added(e, &e->t->normalized, normal, place, encode_normal, err);
 }
 
-static status encode(encoder *e, piece text, text_place place, error *err) {
+static status encode(encoder *e, stretch text, text_place place, error *err) {
     TRY(cut_begin(&e->cutter, &e->t->steps, err));
     TRY(find_added(e, &e->t->raw, text, place, encode_raw, err));
     if (e->spans) TRY(ints_check(e->spans, err));
@@ -79,7 +79,7 @@ status tokenizer_encode_as(const tokenizer *t, const char *text, size_t len, uns
     size_t before = out->len, spans_before = spans ? spans->len : 0;
     origin *from = spans ? identity(len) : NULL;
     status s =
-        spans && !from ? error_memory(err, "a text") : encode(&e, (piece){text, len, from}, place, err);
+        spans && !from ? error_memory(err, "a text") : encode(&e, (stretch){text, len, from}, place, err);
     cut_end(&e.cutter);
     normalizing_end(&e.normalizing);
     bpe_scratch_free(&e.bpe);

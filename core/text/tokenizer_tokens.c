@@ -139,7 +139,7 @@ static int is_normalized(const json_t *added, size_t i) {
 
 /* Puts the normalized name into the pool, at *start; it is what is decoded, too: it may hold a space. */
 static status normalize_name(tokenizer *t, int32_t id, bpe_text *out, error *err) {
-    piece normal, name = {t->pool.data + t->tokens[id].name, t->tokens[id].name_len, NULL};
+    stretch normal, name = {t->pool.data + t->tokens[id].name, t->tokens[id].name_len, NULL};
     normalizing work = {0};
     buffer copy = {0};
     status s = normalize(&t->normalizers, name, PLACE_FIRST, &work, &normal, err);

@@ -10,7 +10,7 @@
 
 enum { N_BYTE = 256 };
 
-static status count_words(void *context, piece word, error *err) {
+static status count_words(void *context, stretch word, error *err) {
     (void)word, (void)err;
     ++*(int *)context;
     return STATUS_OK;
@@ -20,7 +20,8 @@ static status count_words_of(const cut_steps *words, const char *text, int *n, e
     cutter c;
     *n = 0;
     status s = cut_begin(&c, words, err);
-    if (s == STATUS_OK) s = cut_each(&c, (piece){text, strlen(text), NULL}, PLACE_FIRST, count_words, n, err);
+    if (s == STATUS_OK)
+        s = cut_each(&c, (stretch){text, strlen(text), NULL}, PLACE_FIRST, count_words, n, err);
     cut_end(&c);
     return s;
 }

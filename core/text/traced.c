@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-piece piece_part(piece p, size_t start, size_t end) {
-    return (piece){p.text + start, end - start, p.from ? p.from + start : NULL};
+stretch stretch_part(stretch p, size_t start, size_t end) {
+    return (stretch){p.text + start, end - start, p.from ? p.from + start : NULL};
 }
 
-origin piece_origin(piece part) { return (origin){part.from[0].start, part.from[part.len - 1].end}; }
+origin stretch_origin(stretch part) { return (origin){part.from[0].start, part.from[part.len - 1].end}; }
 
-origin piece_place(piece p, size_t i) {
+origin stretch_place(stretch p, size_t i) {
     if (!p.from || p.len == 0) return (origin){0, 0};
     int32_t at = i < p.len ? p.from[i].start : p.from[i - 1].end;
     return (origin){at, at};
@@ -42,7 +42,7 @@ static int reserve(traced *t, size_t len) {
     return 1;
 }
 
-void traced_append(traced *t, piece p) {
+void traced_append(traced *t, stretch p) {
     if (p.len && reserve(t, p.len)) memcpy(t->from + t->text.len, p.from, p.len * sizeof *p.from);
     buffer_append(&t->text, p.text, p.len);
 }
@@ -53,8 +53,8 @@ void traced_put(traced *t, const char *text, size_t len, origin from) {
     buffer_append(&t->text, text, len);
 }
 
-piece traced_piece(const traced *t) {
-    return (piece){t->text.data ? t->text.data : "", t->text.len, t->is_traced ? t->from : NULL};
+stretch traced_stretch(const traced *t) {
+    return (stretch){t->text.data ? t->text.data : "", t->text.len, t->is_traced ? t->from : NULL};
 }
 
 status traced_check(const traced *t, error *err) { return buffer_check(&t->text, err); }

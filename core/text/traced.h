@@ -12,14 +12,15 @@ typedef struct origin {
     int32_t start, end;
 } origin;
 
-typedef struct piece {
+/* A text, or a part of one. */
+typedef struct stretch {
     const char *text;
     size_t len;
     const origin *from; /* [len]; NULL where nobody asked */
-} piece;
+} stretch;
 
-/* The bytes [start, end) of a piece. */
-piece piece_part(piece p, size_t start, size_t end);
+/* The bytes [start, end) of a stretch. */
+stretch stretch_part(stretch p, size_t start, size_t end);
 
 /* A growing text. As in buffer, a failed allocation is remembered. */
 typedef struct traced {
@@ -33,14 +34,14 @@ void traced_free(traced *t);
 /* Empty, memory kept; is_traced: whether origins are wanted from now on. */
 void traced_begin(traced *t, int is_traced);
 /* Bytes with their origins, or all of them with one. */
-void traced_append(traced *t, piece p);
+void traced_append(traced *t, stretch p);
 void traced_put(traced *t, const char *text, size_t len, origin from);
 /* The whole of it; good until something is appended. */
-piece traced_piece(const traced *t);
+stretch traced_stretch(const traced *t);
 /* Where a part of a text came from: the origins of its bytes, joined. part.len > 0, and origins are known. */
-origin piece_origin(piece part);
+origin stretch_origin(stretch part);
 /* The place before the byte at i <= p.len, for what is put in there; 0, 0 where nobody asked. */
-origin piece_place(piece p, size_t i);
+origin stretch_place(stretch p, size_t i);
 status traced_check(const traced *t, error *err);
 
 #endif

@@ -14,7 +14,7 @@
 static buffer normalized(const char *text, size_t len) {
     traced out = {0};
     error err;
-    assert_int_equal(nfc_normalize((piece){text, len, NULL}, &out, &err), STATUS_OK);
+    assert_int_equal(nfc_normalize((stretch){text, len, NULL}, &out, &err), STATUS_OK);
     return out.text; /* no origins were asked for */
 }
 
@@ -95,7 +95,7 @@ static void test_origins(void **state) {
     for (int i = 0; i < 9; i++) from[i] = (origin){i, i + 1};
     traced out = {.is_traced = 1};
     error err;
-    assert_int_equal(nfc_normalize((piece){text, 9, from}, &out, &err), STATUS_OK);
+    assert_int_equal(nfc_normalize((stretch){text, 9, from}, &out, &err), STATUS_OK);
     assert_string_equal(out.text.data, "a\u00e9b\u00c5c");
     for (size_t i = 0; i < out.text.len; i++) {
         assert_int_equal(out.from[i].start, start[i]);
