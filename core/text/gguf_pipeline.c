@@ -9,12 +9,13 @@
     "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": \"" regex   \
     "\"}, \"behavior\": \"Isolated\", \"invert\": false}, " BYTE_LEVEL("false") "]}"
 
-/* Regular expressions, escaped for JSON inside C. GPT-2's on what lies between digits, each of which is
- * alone: */
-#define SMOLLM_WORDS                                                                                         \
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\\\p{L}+|\\\\p{N}| ?[^\\\\s\\\\p{L}\\\\p{N}]+|"                              \
-    "\\\\s+(?![^\\\\s\\\\p{N}])|\\\\s+"
-/* Of Llama 3 and Qwen 2, which differ in how many digits stay together: */
+/* GPT-2's words of what lies between digits, each of which is alone. */
+#define DIGITS_APART                                                                                         \
+    "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Digits\", \"individual_digits\": "            \
+    "true}, " BYTE_LEVEL("true") "]}"
+
+/* A regular expression, escaped for JSON inside C: the words of Llama 3 and Qwen 2, which differ in how many
+ * digits stay together: */
 #define RECENT_WORDS(digits)                                                                                 \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|" digits                           \
     "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
@@ -29,7 +30,7 @@ static const struct split {
     int ignore_merges;
 } splits[] = {
     {"gpt-2", "null", BYTE_LEVEL("true"), 0},
-    {"smollm", "null", SPLIT(SMOLLM_WORDS), 0},
+    {"smollm", "null", DIGITS_APART, 0},
     {"llama-bpe", "null", SPLIT(RECENT_WORDS("\\\\p{N}{1,3}")), 1},
     {"qwen2", NFC, SPLIT(RECENT_WORDS("\\\\p{N}")), 0},
 };

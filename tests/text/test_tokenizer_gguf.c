@@ -122,6 +122,26 @@ static void words_are_split_as_the_file_says(void **state) {
     }
 }
 
+/* Llama 3: a word that is a token is not made by merges; texts begin with a token. */
+static void llama_3_takes_whole_words(void **state) {
+    const char *path = path_in(*state, "x.gguf");
+    gguf_file f = small_file("llama-bpe");
+    gguf_file_u32(&f, KEY("bos_token_id"), END);
+    finish(&f, path);
+    tokenizer *t = read_tokenizer(path);
+    expect_ids(t, "12 aaa", (const int32_t[]){DIGIT_1, DIGIT_2, SPACE_A, A_A}, 4);
+    assert_int_equal(tokenizer_before(t)->len, 1);
+    assert_int_equal(tokenizer_before(t)->data[0], END);
+    tokenizer_free(t);
+    f = small_file("llama-bpe");
+    gguf_file_u32(&f, KEY("bos_token_id"), END);
+    gguf_file_bool(&f, KEY("add_bos_token"), 0);
+    finish(&f, path);
+    t = read_tokenizer(path);
+    assert_int_equal(tokenizer_before(t)->len, 0);
+    tokenizer_free(t);
+}
+
 static void what_is_saved_is_read_again(void **state) {
     const char *directory = *state, *path = path_in(directory, "x.gguf");
     gguf_file f = small_file("smollm");
@@ -198,6 +218,62 @@ static void merges_follow_from_the_scores(void **state) {
                      right[i]);
     free(merges);
     free(pieces);
+    json_decref(golden);
+}
+
+/* The vocabulary of the golden numbers as a file. */
+static void write_pieces(const char *path) {
+    json_t *golden = golden_open("pieces");
+    const json_t *v = json_array_get(golden_get(golden, "vocabulary"), 0), *texts = golden_get(v, "tokens");
+    const char *token[GOLDEN_MAX];
+    float score[GOLDEN_MAX];
+    int32_t type[GOLDEN_MAX];
+    int n = golden_floats(v, "scores", score);
+    gguf_file f = gguf_file_new();
+    golden_ints(v, "types", type);
+    for (int i = 0; i < n; i++) token[i] = json_string_value(json_array_get(texts, (size_t)i));
+    gguf_file_text(&f, KEY("model"), "llama");
+    gguf_file_texts(&f, KEY("tokens"), token, (size_t)n);
+    gguf_file_floats(&f, KEY("scores"), score, (size_t)n);
+    gguf_file_int32s(&f, KEY("token_type"), type, (size_t)n);
+    gguf_file_u32(&f, KEY("unknown_token_id"), 0);
+    gguf_file_u32(&f, KEY("bos_token_id"), 1);
+    gguf_file_u32(&f, KEY("eos_token_id"), 2);
+    finish(&f, path);
+    json_decref(golden);
+}
+
+static void expect_text(const tokenizer *t, const int32_t *ids, int n, const char *wanted) {
+    buffer text = {0};
+    error err;
+    assert_int_equal(tokenizer_decode(t, ids, (size_t)n, 0, &text, &err), STATUS_OK);
+    assert_int_equal(text.len, strlen(wanted));
+    if (text.len) assert_memory_equal(text.data, wanted, text.len);
+    buffer_free(&text);
+}
+
+static void pieces_give_the_ids_of_sentencepiece(void **state) {
+    const char *path = path_in(*state, "x.gguf");
+    write_pieces(path);
+    json_t *golden = golden_open("pieces");
+    tokenizer *made = read_tokenizer(path), *t;
+    const json_t *one;
+    size_t i;
+    error err;
+    assert_int_equal(tokenizer_save(made, NULL, *state, &err), STATUS_OK);
+    tokenizer_free(made);
+    if (tokenizer_load(*state, &t, &err) != STATUS_OK) fail_msg("%s", err.message);
+    json_array_foreach(golden_get(golden, "texts"), i, one) {
+        int32_t ids[GOLDEN_MAX];
+        int n = golden_ints(one, "ids", ids);
+        expect_ids(t, golden_string(one, "text"), ids, (size_t)n);
+        expect_text(t, ids, n, golden_string(one, "decoded"));
+    }
+    assert_int_equal(tokenizer_before(t)->len, 1); /* texts begin with <s> */
+    assert_int_equal(tokenizer_before(t)->data[0], 1);
+    assert_int_equal(tokenizer_behind(t)->len, 0);
+    assert_true(tokenizer_is_special(t, 0) && tokenizer_is_special(t, 2));
+    tokenizer_free(t);
     json_decref(golden);
 }
 
@@ -325,9 +401,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         IN_DIRECTORY(tokens_keep_their_ids_and_kinds),
         IN_DIRECTORY(words_are_split_as_the_file_says),
+        IN_DIRECTORY(llama_3_takes_whole_words),
         IN_DIRECTORY(what_is_saved_is_read_again),
         cmocka_unit_test(the_published_gpt2_is_the_same_in_both_forms),
         cmocka_unit_test(merges_follow_from_the_scores),
+        IN_DIRECTORY(pieces_give_the_ids_of_sentencepiece),
         cmocka_unit_test(equal_scores_put_long_parts_first),
         IN_DIRECTORY(faults_are_refused_by_name),
         IN_DIRECTORY(tokens_must_be_texts_that_differ),
