@@ -14,6 +14,8 @@
 
 /* ---- reading ---- */
 
+enum { ROPE_BYTES = 1 << 26 }; /* of tables that any model may have */
+
 /* The name that the file uses: with or without the family's prefix. */
 static const char *stored_name(const weights *w, const safetensors *file, const char *name) {
     const char *prefix = family_of(w->config.family)->prefix;
@@ -87,11 +89,22 @@ static status check_tensors(const weights *w, const safetensors *file, int whole
     return s;
 }
 
+/* The tables of rope are as long as the context, which no tensor bears out. */
+static status check_rope(const model_config *c, const safetensors *file, error *err) {
+    uint64_t bytes = 0, table = sizeof(float) * (uint64_t)c->context * (uint64_t)c->head_dim;
+    for (int i = 0; i < safetensors_count(file); i++) bytes += safetensors_entry(file, i)->bytes;
+    if (c->position != POSITION_ROPE || table <= ROPE_BYTES || table <= 4 * bytes) return STATUS_OK;
+    return error_set(err, STATUS_DATA,
+                     "%s: a context of %d positions is more than a model of %llu bytes is worth",
+                     safetensors_path(file), c->context, (unsigned long long)bytes);
+}
+
 /* Asked before memory is taken for all that a config promises. */
 static status check_file(const model_config *config, const safetensors *file, error *err) {
     weights shape = {.config = *config};
     status s = weights_list_params(&shape, err);
     if (s == STATUS_OK) s = check_tensors(&shape, file, 0, err);
+    if (s == STATUS_OK) s = check_rope(config, file, err);
     free(shape.params);
     free(shape.layer);
     return s;

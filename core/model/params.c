@@ -77,15 +77,20 @@ typedef struct cursor {
     int next;
 } cursor;
 
+/* NULL while the memory is only measured. */
+static float *place_of(const weights *w, const param *p) {
+    return w->flat.master ? w->flat.master + p->offset : NULL;
+}
+
 static mat next_mat(cursor *c) {
     const param *p = &c->w->params[c->next++];
-    return mat_of(c->w->flat.master + p->offset, p->rows, p->cols);
+    return mat_of(place_of(c->w, p), p->rows, p->cols);
 }
 
 static vec next_vec(cursor *c, int present) {
     if (!present) return (vec){0};
     const param *p = &c->w->params[c->next++];
-    return (vec){c->w->flat.master + p->offset, p->count};
+    return (vec){place_of(c->w, p), p->count};
 }
 
 void weights_bind_params(weights *w) {

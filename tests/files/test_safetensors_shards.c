@@ -22,7 +22,7 @@ static const int elements[N] = {10, LARGEST, 3, 7, 20};
 /* Tensors "t0" ... of elements[i] floats i, i + 0.01, ... */
 typedef struct model_files {
     tensor_entry entry[N];
-    char name[N][8];
+    char name[N][16];
     float data[N][LARGEST];
 } model_files;
 

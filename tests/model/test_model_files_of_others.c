@@ -26,7 +26,7 @@ typedef struct written {
     device *dev;
     tensor_entry tensor[MOST_TENSORS];
     char name[MOST_TENSORS][64];
-    float value[MOST_TENSORS][64];
+    float value[MOST_TENSORS][2048];
     int n;
     buffer config; /* as it was saved */
 } written;
@@ -307,6 +307,14 @@ static void test_promises(void **state) {
     refuse_load(w, STATUS_DATA, "h.1.ln_1.weight\": is missing");
     write_config(w, "\"n_positions\": 2", "\"n_positions\": 1000000");
     refuse_load(w, STATUS_DATA, "wpe.weight\": has shape [2, 4]");
+    /* No tensor is as long as a context of rotations. */
+    c = case_tiny(FAMILY_LLAMA);
+    c.head_dim = 256;
+    w->dev->ops = real;
+    write_model(w, &c);
+    w->dev->ops = &table;
+    write_config(w, "\"max_position_embeddings\": 2", "\"max_position_embeddings\": 1000000");
+    refuse_load(w, STATUS_DATA, "a context of 1000000 positions is more than a model of");
     w->dev->ops = real;
 }
 
