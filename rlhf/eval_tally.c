@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "rlhf/interval.h"
+
 void eval_tally_add(eval_tally *t, const float *score_a, int n_a, const float *score_b, int n_b) {
     double wins = 0, ties = 0;
     for (int i = 0; i < n_a; i++)
@@ -26,12 +28,7 @@ static double effective_count(const eval_tally *t, double p) {
 }
 
 eval_rate eval_tally_rate(const eval_tally *t) {
-    const double z = 1.959963984540054; /* the normal distribution's 97.5 % point */
-    double p = t->won / t->n_prompt, n = effective_count(t, p), scale = 1 + z * z / n;
-    double middle = (p + z * z / (2 * n)) / scale,
-           half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale;
-    return (eval_rate){.win = p,
-                       .tie = t->tied / t->n_prompt,
-                       .low = fmax(middle - half, 0),
-                       .high = fmin(middle + half, 1)};
+    double p = t->won / t->n_prompt;
+    interval wilson = interval_wilson(p, effective_count(t, p));
+    return (eval_rate){.win = p, .tie = t->tied / t->n_prompt, .low = wilson.low, .high = wilson.high};
 }

@@ -24,6 +24,7 @@ typedef enum random_purpose {
     RANDOM_PTX = 13,      /* order of pre-training examples mixed into PPO */
     RANDOM_SHARES = 14,   /* whose answers to a prompt are ranked: an order of prompts */
     RANDOM_ADAPTER = 15,  /* LoRA's A: step = index of the parameter, sequence id = element / 4 */
+    RANDOM_SHOTS = 16,    /* examples of a few-shot prompt: sequence id = question, position = place */
     RANDOM_TEST = 99,
 } random_purpose;
 

@@ -164,7 +164,7 @@ static void test_bad_command_lines(void **state) {
         status want;
     } lines[] = {
         {{"eval"}, STATUS_USAGE},
-        {{"eval", "perplexity"}, STATUS_USAGE},
+        {{"eval", "perplexities"}, STATUS_USAGE},
         {{"eval", "logprobs", "model"}, STATUS_USAGE},
         {{"eval", "logprobs", "model", "file", "more"}, STATUS_USAGE},
         {{"eval", "logprobs", "model", "file", "--temperature", "0"}, STATUS_USAGE},
