@@ -27,7 +27,7 @@ static const struct command {
     {"label", label_main,
      "the store of rankings: import, tasks, rank, simulate, snapshot, export, lineage ..."},
     {"chat", chat_command, "talk with a model"},
-    {"eval", eval_command, "log-probabilities of texts; win rate of two models"},
+    {"eval", eval_command, "log-probabilities, perplexity, multiple choice; win rate of two models"},
     {"merge", merge_command, "make one model of an adapter and its weights"},
     {"plan", plan_command, "the memory that each stage of a config will take"},
     {"report", report_command, "write the report of a rounds directory again"},

@@ -78,6 +78,6 @@ void make_sine_model(const char *directory) {
     OK(tokenizer_train(NULL, 0, VOCAB, special, 1, &tok, err));
     OK(tokenizer_save(tok, "plain", directory, err));
     tokenizer_free(tok);
-    OK(model_config_save(&c, directory, err));
+    OK(model_config_save(&c, DTYPE_F32, directory, err));
     write_weights(directory);
 }
