@@ -196,14 +196,19 @@ static status read_family(const config_reader *r, model_config *c) {
     return STATUS_OK;
 }
 
+static status refuse_quantized(const config_reader *r) {
+    static const char *const keys[] = {"quantization_config", "quantization", NULL};
+    for (const char *const *key = keys; *key; key++)
+        if (config_value(r, *key))
+            return error_set(r->err, STATUS_DATA,
+                             "%s: the weights are quantised (\"%s\"); F32, F16 and BF16 are read", r->place,
+                             *key);
+    return STATUS_OK;
+}
+
 static status read_config(const config_reader *r, model_config *c) {
     TRY(read_family(r, c));
-    if (config_value(r, "quantization_config"))
-        return error_set(
-            r->err, STATUS_DATA,
-            "%s: the weights are quantised (\"quantization_config\"); this program reads F32, F16 "
-            "and BF16",
-            r->place);
+    TRY(refuse_quantized(r));
     TRY(config_int(r, "vocab_size", -1, &c->vocab_size));
     c->n_vocab = c->vocab_size;
     TRY(c->family == FAMILY_GPT2 ? read_gpt2(r, c) : read_llama(r, c));

@@ -103,7 +103,8 @@ static const char *const HARMLESS[] = {
     "tf_legacy_loss", "torchscript", "use_bfloat16", "use_cache",
     /* how it was trained, and what for */
     "finetuning_task", "id2label", "initializer_range", "is_decoder", "is_llama_config", "label2id",
-    "max_sequence_length", "n_ctx", "problem_type", "reorder_and_upcast_attn", "task_specific_params",
+    "max_sequence_length", "model_max_length", "n_ctx", "n_special", "predict_special_tokens", "problem_type",
+    "reorder_and_upcast_attn", "task_specific_params",
     /* how text is sampled from it */
     "bad_words_ids", "begin_suppress_tokens", "diversity_penalty", "do_sample", "early_stopping",
     "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "length_penalty", "max_length",

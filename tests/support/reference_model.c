@@ -283,13 +283,13 @@ static void activate(const run *r, const double *up, double *act) {
     int f = r->c->d_ff;
     for (int i = 0; i < r->n; i++)
         for (int j = 0; j < f; j++) {
-            double gate = up[i * 2 * f + j];
-            if (r->c->activation == ACTIVATION_SWIGLU)
-                act[i * f + j] = gate * sigmoid(gate) * up[i * 2 * f + f + j];
-            else if (r->c->activation == ACTIVATION_GEGLU)
-                act[i * f + j] = gelu(gate) * up[i * 2 * f + f + j];
-            else
+            if (r->c->activation == ACTIVATION_GELU) {
                 act[i * f + j] = gelu(up[i * f + j]);
+                continue;
+            }
+            double gate = up[i * 2 * f + j];
+            double value = r->c->activation == ACTIVATION_SWIGLU ? gate * sigmoid(gate) : gelu(gate);
+            act[i * f + j] = value * up[i * 2 * f + f + j];
         }
 }
 
