@@ -29,7 +29,7 @@ static void run(status (*command)(int, char **, error *), const char *const *wor
 
 static json_t *parse_line(const char **text) {
     const char *end = strchr(*text, '\n');
-    json_t *root;
+    json_t *root = NULL;
     error err;
     if (!end || parse_json(*text, (size_t)(end - *text), "a line", &root, &err) != STATUS_OK)
         fail_msg("no line");

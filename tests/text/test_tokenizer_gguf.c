@@ -50,23 +50,11 @@ enum { END, TURN, TURN_END, USER, LETTER_A, SPACE_A, A_A, DIGIT_1, DIGIT_2, SPAC
 
 /* Tokens of a few bytes, of which " a", "aa" and two spaces are merged. */
 static gguf_file small_file(const char *pre) {
-    static const char *const tokens[] = {"<|endoftext|>",
-                                         "<|im_start|>",
-                                         "<|im_end|>",
-                                         "<think>",
-                                         "a",
-                                         "\xc4\xa0"
-                                         "a",
-                                         "aa",
-                                         "1",
-                                         "2",
-                                         "\xc4\xa0",
-                                         "\xc4\xa0\xc4\xa0",
-                                         "\xc4\x8a",
-                                         "[PAD12]",
-                                         "[PAD13]"};
+    static const char *const tokens[] = {
+        "<|endoftext|>", "<|im_start|>",     "<|im_end|>", "<think>", "a",      "\304\240a", "aa", "1", "2",
+        "\304\240",      "\304\240\304\240", "\304\212",   "[PAD12]", "[PAD13]"};
     static const int32_t types[] = {3, 3, 3, 4, 1, 1, 1, 1, 1, 1, 1, 1, 5, 5};
-    static const char *const merges[] = {"\xc4\xa0 a", "a a", "\xc4\xa0 \xc4\xa0"};
+    static const char *const merges[] = {"\304\240 a", "a a", "\304\240 \304\240"};
     gguf_file f = gguf_file_new();
     gguf_file_text(&f, KEY("model"), "gpt2");
     if (pre) gguf_file_text(&f, KEY("pre"), pre);
