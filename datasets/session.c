@@ -29,7 +29,8 @@ status stage_write_timing(run *r, device *dev, int64_t step, double seconds, int
     buffer_format(line,
                   "{\"step\":%" PRId64 ",\"seconds\":%.6f,\"tokens\":%" PRId64
                   ",\"tokens_per_s\":%.1f,\"share_of_peak\":%.4f}",
-                  step, seconds, tokens, (double)tokens / seconds, flops / seconds / device_peak_flops(dev));
+                  step, seconds, tokens, (double)tokens / seconds,
+                  flops / seconds / device_peak_flops(dev, TYPE_F32));
     return run_timing(r, line, err);
 }
 

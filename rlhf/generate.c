@@ -213,7 +213,7 @@ static status write_timing(generation *g, double seconds, error *err) {
                   "{\"phase\":\"%s\",\"seconds\":%.6f,\"tokens\":%" PRId64
                   ",\"tokens_per_s\":%.1f,\"share_of_peak\":%.4f}",
                   g->job->kind, seconds, g->tokens, (double)g->tokens / seconds,
-                  flops / seconds / device_peak_flops(g->session.dev));
+                  flops / seconds / device_peak_flops(g->session.dev, TYPE_F32));
     status s = run_timing(g->run, &b, err);
     buffer_free(&b);
     return s;

@@ -6,14 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *cpu_isa_name(cpu_isa isa) { return isa == CPU_AVX512 ? "avx512" : "avx2"; }
+static const char *const names[] = {"avx2", "avx512", "avx512bf16"};
+enum { N_ISA = sizeof names / sizeof *names };
+
+const char *cpu_isa_name(cpu_isa isa) { return names[isa]; }
 
 static bool has(cpu_isa isa) {
 #if defined(__x86_64__)
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (isa == CPU_AVX2) return avx2;
-    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return avx2 && (isa < CPU_AVX512 || avx512) &&
+           (isa < CPU_AVX512BF16 || __builtin_cpu_supports("avx512bf16"));
 #else
     (void)isa;
     return false;
@@ -22,16 +26,20 @@ static bool has(cpu_isa isa) {
 
 status cpu_choose_isa(cpu_isa *out, error *err) {
     const char *forced = getenv("RLHF_ISA");
-    *out = has(CPU_AVX512) ? CPU_AVX512 : CPU_AVX2;
+    int isa = N_ISA - 1;
     if (forced && forced[0]) {
-        if (strcmp(forced, "avx2") == 0)
-            *out = CPU_AVX2;
-        else if (strcmp(forced, "avx512") == 0)
-            *out = CPU_AVX512;
-        else
-            return error_set(err, STATUS_USAGE, "RLHF_ISA must be avx2 or avx512, not \"%s\"", forced);
+        while (isa >= 0 && strcmp(forced, names[isa]) != 0) isa--;
+        if (isa < 0)
+            return error_set(err, STATUS_USAGE, "RLHF_ISA must be avx2, avx512 or avx512bf16, not \"%s\"",
+                             forced);
+    } else {
+        while (isa > CPU_AVX2 && !has((cpu_isa)isa)) isa--;
     }
+    *out = (cpu_isa)isa;
     if (has(*out)) return STATUS_OK;
+    if (*out == CPU_AVX512BF16)
+        return error_set(err, STATUS_USAGE,
+                         "RLHF_ISA=avx512bf16: this processor has no AVX512-BF16; unset it, or use avx512");
     if (*out == CPU_AVX512)
         return error_set(
             err, STATUS_USAGE,

@@ -57,6 +57,11 @@ status cpu_sync(device *dev, error *err) {
 
 void cpu_close(device *dev) { free(dev); }
 
+static const struct ops *ops_of(cpu_isa isa) {
+    static const struct ops *const ops[] = {&cpu_ops_avx2, &cpu_ops_avx512, &cpu_ops_avx512bf16};
+    return ops[isa];
+}
+
 status device_open_cpu(int threads, device **out, error *err) {
     *out = NULL;
     if (threads < 0) return error_set(err, STATUS_USAGE, "threads: %d is negative; 0 means all", threads);
@@ -64,7 +69,7 @@ status device_open_cpu(int threads, device **out, error *err) {
     TRY(cpu_choose_isa(&isa, err));
     struct cpu_device *made = calloc(1, sizeof *made);
     if (!made) return error_memory(err, "device");
-    made->base.ops = isa == CPU_AVX512 ? &cpu_ops_avx512 : &cpu_ops_avx2;
+    made->base.ops = ops_of(isa);
     made->base.n_thread = threads > 0 ? threads : cpu_count();
     made->base.name = made->name;
     snprintf(made->name, sizeof made->name, "cpu %s, %d thread%s", cpu_isa_name(isa), made->base.n_thread,

@@ -9,11 +9,18 @@
 
    The rule of one arithmetic: the bytes of a row's result depend on that row's own operands only, never on
    the other rows, the number of rows, the tiling, the threads or the vector width. A sum is defined by its
-   order (docs/architecture.md): linear      one fma chain in ascending k from 0 inside each block of K (512
-   if K <= 1024, else 1024), blocks added in order linear_dw   rows in blocks of 512 counted from row 0:
-   ((previous + b0) + b1) + ... a row sum   16 lanes, then a tree of 8, 4, then (a0 + a2) + (a1 + a3); a short
-   row is filled with zeros attention   keys in blocks of 64 from position 0, online softmax, one continuing
-   chain over keys */
+   order (docs/architecture.md):
+
+   linear: one fma chain in ascending k from 0 inside each block of K (512 if K <= 1024, else 1024), blocks
+   added in order; of bf16 the second of each pair of k before the first
+
+   linear_dw: rows in blocks of 512 counted from row 0: ((previous + b0) + b1) + ...
+
+   a row sum: 16 lanes, then a tree of 8, 4, then (a0 + a2) + (a1 + a3); a short row is filled with zeros
+
+   attention: keys in blocks of 64 from position 0, online softmax, one continuing chain over keys
+
+   Sums are f32 whatever the elements are, and a result is rounded once, where it is written. */
 #ifndef RLHF_OPS_OPS_H
 #define RLHF_OPS_OPS_H
 
@@ -341,6 +348,7 @@ struct scratch_need {
     int max_row;      /* rows of vocab, vocab_dx, sample */
     int width, vocab; /* columns and rows of the head's weight */
     int backward;     /* linear_dw, attention_dx and vocab_dx are called */
+    dtype type;       /* of the activations */
 };
 
 #define OPS_MEMBER(name) void (*name)(device *, const struct op_##name *);
@@ -352,7 +360,7 @@ struct ops {
     /* Floats of scratch that covers every op for the need; one scratch serves all, one op at a time. */
     int64_t (*scratch)(const device *, const struct scratch_need *need);
     /* See device_peak_flops. */
-    double (*measure_peak)(device *);
+    double (*measure_peak)(device *, dtype type);
     /* Memory, aligned to 64 bytes, of undefined content (touched, so that no page fault comes later). */
     status (*allocate)(device *, size_t bytes, void **out, error *err);
     void (*release)(device *, void *memory);
@@ -368,7 +376,7 @@ struct device {
     const struct ops *ops;
     const char *name; /* "cpu avx512, 2 threads" */
     int n_thread;
-    double peak_flops; /* 0: not measured yet */
+    double peak_flops[2]; /* by dtype; 0: not measured yet */
 };
 
 #define op(dev, name, ...) ((dev)->ops->name((dev), &(struct op_##name){__VA_ARGS__}))
@@ -380,9 +388,10 @@ status device_open_cpu(int threads, device **out, error *err);
    its allocation, fresh memory is NaN. queued: ops run only at download and sync. For tests. */
 status device_open_far(int threads, int queued, device **out, error *err);
 void device_close(device *dev);
-/* Floating-point operations per second of independent f32 fused multiply-adds (2 each) on all threads: what
-   a share of peak refers to. Measured at the first call, in some 10 ms, with the device otherwise idle. */
-double device_peak_flops(device *dev);
+/* Floating-point operations per second of independent multiply-adds (2 each) of the type's elements on all
+   threads: what a share of peak refers to. Measured at the first call, in some 10 ms, with the device
+   otherwise idle. */
+double device_peak_flops(device *dev, dtype type);
 
 /* Calls visit for each operand of an op's struct that is present, with the bytes from its first to its last
  * element. */

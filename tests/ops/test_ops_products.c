@@ -42,7 +42,7 @@ static void linear_case(harness *h) {
     harness_to_host(h, OP_linear, &o);
     harness_expect(h, "y", y, reference_linear(&o), 1e-6);
 }
-OP_TEST(linear, 40)
+OP_TEST_TYPES(linear, 40)
 
 static void linear_dx_case(harness *h) {
     int m = draw_rows(h), k = draw_width(h), n = draw_depth(h, m, k);
@@ -64,13 +64,13 @@ static void linear_dx_case(harness *h) {
     harness_to_host(h, OP_linear_dx, &o);
     harness_expect(h, "dx", dx, reference_linear_dx(&o), 1e-6);
 }
-OP_TEST(linear_dx, 24)
+OP_TEST_TYPES(linear_dx, 24)
 
 static struct op_linear_dw draw_linear_dw(harness *h) {
     int n = draw_width(h), k = draw_width(h), m = PICK(h, 1, 5, 64, 200, 511, 513, 1100, 2500);
     if ((int64_t)m * n * k > 8000000) m = 100;
     return (struct op_linear_dw){
-        .dw = harness_mat(h, n, k),
+        .dw = harness_param(h, n, k),
         .dy = harness_mat(h, m, n),
         .x = harness_mat(h, m, k),
         .db = PICK(h, 0, 1) ? harness_vec(h, n) : (vec){0},
@@ -89,7 +89,7 @@ static void linear_dw_case(harness *h) {
     harness_expect(h, "dw", dw, want.dw, 1e-6);
     if (db.data) harness_expect_vec(h, "db", db, want.db, 1e-6);
 }
-OP_TEST(linear_dw, 24)
+OP_TEST_TYPES(linear_dw, 24)
 
 /* ---- the promised order, to the last bit ---- */
 
@@ -160,18 +160,93 @@ static void linear_dw_order_case(harness *h) {
 }
 OP_TEST(linear_dw_order, 16)
 
+/* The same of bf16: the chain goes over pairs, the second of a pair first. A missing second one is 0. */
+static float paired_chain(mat a, int row, mat b, int column, int n, int block, const float *start) {
+    float sum = start ? *start : 0;
+    for (int first = 0; first < n; first += block) {
+        float chain = 0;
+        for (int i = first; i < n && i < first + block; i += 2) {
+            int odd = i + 1 < n;
+            chain = fmaf(odd ? (float)at(a, row, i + 1) : 0, odd ? (float)at(b, column, i + 1) : 0, chain);
+            chain = fmaf((float)at(a, row, i), (float)at(b, column, i), chain);
+        }
+        sum = first == 0 && !start ? chain : sum + chain;
+    }
+    return sum;
+}
+
+static mat transposed(harness *h, mat m) {
+    mat t = mat_of(harness_memory(h, sizeof(float) * (size_t)m.rows * (size_t)m.cols), m.cols, m.rows);
+    for (int r = 0; r < m.rows; r++)
+        for (int c = 0; c < m.cols; c++) t.data[c * t.ld + r] = (float)at(m, r, c);
+    return t;
+}
+
+static mat seen_weight(harness *h, const weight *w) {
+    mat m = mat_of(harness_memory(h, sizeof(float) * (size_t)w->w.rows * (size_t)w->w.cols), w->w.rows,
+                   w->w.cols);
+    for (int r = 0; r < m.rows; r++)
+        for (int c = 0; c < m.cols; c++) m.data[r * m.ld + c] = (float)weight_at(w, r, c);
+    return m;
+}
+
+static void same_rounded(harness *h, const char *what, mat got, int r, int c, float want) {
+    if (got.bf16[r * got.ld + c] != bf16_nearest(want))
+        harness_fail(h, "%s[%d, %d] is %a, in the promised order %a rounded", what, r, c, at(got, r, c),
+                     (double)want);
+}
+
+static void linear_pairs_case(harness *h) {
+    int m = PICK(h, 1, 4, 9), n = PICK(h, 1, 20, 70), k = PICK(h, 1, 5, 512, 701, 1024, 1301, 2100);
+    struct op_linear o = {
+        .y = harness_output(h, m, n), .x = harness_mat(h, m, k), .w = harness_weight(h, n, k, 1)};
+    struct op_linear_dx back = {.dx = harness_output(h, k < 300 ? m : 1, k), .w = o.w};
+    back.dy = harness_mat(h, back.dx.rows, n);
+    RUN(h, linear, &o);
+    RUN(h, linear_dx, &back);
+    mat y = harness_read(h, "y", o.y), dx = harness_read(h, "dx", back.dx);
+    if (!h->first) return;
+    harness_to_host(h, OP_linear, &o);
+    harness_to_host(h, OP_linear_dx, &back);
+    mat w = seen_weight(h, &o.w), w_t = transposed(h, w);
+    for (int r = 0; r < m; r++)
+        for (int c = 0; c < n; c++)
+            same_rounded(h, "y", y, r, c, paired_chain(o.x, r, w, c, k, depth_block(k), NULL));
+    for (int r = 0; r < dx.rows; r++)
+        for (int c = 0; c < k; c++)
+            same_rounded(h, "dx", dx, r, c, paired_chain(back.dy, r, w_t, c, n, depth_block(n), NULL));
+}
+
+static void linear_dw_pairs_case(harness *h) {
+    struct op_linear_dw o = draw_linear_dw(h);
+    RUN(h, linear_dw, &o);
+    mat dw = harness_read(h, "dw", o.dw);
+    if (!h->first || o.dw.rows * o.dw.cols * (int64_t)o.dy.rows > 3000000) return;
+    harness_to_host(h, OP_linear_dw, &o);
+    mat dy = transposed(h, o.dy), x = transposed(h, o.x);
+    for (int r = 0; r < dw.rows; r++)
+        for (int c = 0; c < dw.cols; c++)
+            same_bits(h, "dw", r, c, dw.data[r * dw.ld + c],
+                      paired_chain(dy, r, x, c, o.dy.rows, ROW_BLOCK, &o.dw.data[r * o.dw.ld + c]));
+}
+
+static void test_linear_pairs(void **state) {
+    harness_everywhere(state, "linear_pairs", linear_pairs_case, 16, TYPE_BF16);
+    harness_everywhere(state, "linear_dw_pairs", linear_dw_pairs_case, 16, TYPE_BF16);
+}
+
 /* A gradient added up over two calls, cut at a block, is that of one call. */
 static void linear_dw_in_pieces_case(harness *h) {
     enum { M = 2 * ROW_BLOCK + 77, N = 70, K = 33 };
     vec scratch = harness_scratch(h, (struct scratch_need){.max_token = M, .max_cols = N, .backward = 1});
     float *zeros = harness_memory(h, sizeof(float) * N * K);
-    struct op_linear_dw whole = {.dw = harness_mat_of(h, N, K, zeros),
+    struct op_linear_dw whole = {.dw = harness_param_of(h, N, K, zeros),
                                  .dy = harness_mat(h, M, N),
                                  .x = harness_mat(h, M, K),
                                  .db = harness_vec_of(h, N, zeros),
                                  .scratch = scratch};
     struct op_linear_dw piece = whole;
-    piece.dw = harness_mat_of(h, N, K, zeros), piece.db = harness_vec_of(h, N, zeros);
+    piece.dw = harness_param_of(h, N, K, zeros), piece.db = harness_vec_of(h, N, zeros);
     RUN(h, linear_dw, &whole);
     for (int first = 0; first < M; first += ROW_BLOCK) {
         int n = M - first < ROW_BLOCK ? M - first : ROW_BLOCK;
@@ -183,7 +258,7 @@ static void linear_dw_in_pieces_case(harness *h) {
     vec db = harness_read_vec(h, "db", whole.db), db_piece = harness_read_vec(h, "db in pieces", piece.db);
     harness_same_rows(h, "db", mat_of(db.data, 1, N), 0, mat_of(db_piece.data, 1, N), 0, 1);
 }
-OP_TEST(linear_dw_in_pieces, 1)
+OP_TEST_TYPES(linear_dw_in_pieces, 1)
 
 /* ---- corners ---- */
 
@@ -199,42 +274,38 @@ static void linear_columns_case(harness *h) {
     if (!h->first) return;
     harness_to_host(h, OP_linear, &o);
     harness_expect(h, "y", mat_columns(y, FIRST, N), reference_linear(&o), 1e-6);
-    const float *before = harness_host(h, wide_y.data);
-    for (int r = 0; r < M; r++)
-        for (int c = 0; c < 80; c++)
-            if (c < FIRST || c >= FIRST + N)
-                same_bits(h, "y", r, c, y.data[r * y.ld + c], before[r * wide_y.ld + c]);
+    mat before = wide_y;
+    before.data = harness_host(h, wide_y.data);
+    harness_same_rows(h, "y", mat_columns(y, 0, FIRST), 0, before, 0, M);
+    harness_same_rows(h, "y", mat_columns(y, FIRST + N, 80 - FIRST - N), 0,
+                      mat_columns(before, FIRST + N, 80 - FIRST - N), 0, M);
 }
-OP_TEST(linear_columns, 2)
+OP_TEST_TYPES(linear_columns, 2)
 
 static void denormals_case(harness *h) {
     enum { M = 65, N = 70, K = 600 };
     const float tiny = 3e-20f; /* products around the smallest normal number */
     mat x = harness_mat_scaled(h, M, K, tiny), dy = harness_mat_scaled(h, M, N, tiny);
-    weight w = harness_weight_of(h, harness_mat_scaled(h, N, K, tiny), 1);
+    weight w = harness_weight_of(h, harness_param_scaled(h, N, K, tiny), 1);
     mat y = harness_output(h, M, N), dx = harness_output(h, M, K);
     vec scratch = harness_scratch(h, (struct scratch_need){.max_token = M, .max_cols = K, .backward = 1});
     op(h->dev, linear, .y = y, .x = x, .w = w);
     harness_read(h, "y", y);
     op(h->dev, linear_dx, .dx = dx, .dy = dy, .w = w);
     harness_read(h, "dx", dx);
-    mat dw = harness_mat_scaled(h, N, K, 0);
+    mat dw = harness_param_scaled(h, N, K, 0);
     op(h->dev, linear_dw, .dw = dw, .dy = dy, .x = x, .scratch = scratch);
     harness_read(h, "dw", dw);
 }
-OP_TEST(denormals, 2)
+OP_TEST_TYPES(denormals, 2)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_linear_dx),
-        cmocka_unit_test(test_linear_dw),
-        cmocka_unit_test(test_linear_order),
-        cmocka_unit_test(test_linear_dx_order),
-        cmocka_unit_test(test_linear_dw_order),
-        cmocka_unit_test(test_linear_dw_in_pieces),
-        cmocka_unit_test(test_linear_columns),
-        cmocka_unit_test(test_denormals),
+        cmocka_unit_test(test_linear),          cmocka_unit_test(test_linear_dx),
+        cmocka_unit_test(test_linear_dw),       cmocka_unit_test(test_linear_order),
+        cmocka_unit_test(test_linear_dx_order), cmocka_unit_test(test_linear_dw_order),
+        cmocka_unit_test(test_linear_pairs),    cmocka_unit_test(test_linear_dw_in_pieces),
+        cmocka_unit_test(test_linear_columns),  cmocka_unit_test(test_denormals),
     };
     return cmocka_run_group_tests_name("ops: products", tests, harness_setup, harness_teardown);
 }

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -62,7 +63,7 @@ static void norm_case(harness *h) {
     else
         wide_free(want.mean);
 }
-OP_TEST(norm, 16)
+OP_TEST_TYPES(norm, 16)
 
 static void norm_dx_case(harness *h) {
     int m = PICK(h, 1, 3, 50, 200, 513, 1100), d = m > 200 ? 40 : draw_cols(h), frozen = PICK(h, 0, 0, 1);
@@ -87,9 +88,7 @@ static void norm_dx_case(harness *h) {
     span part = draw_span(h, m);
     struct op_norm_dx alone = o;
     alone.dx = harness_output(h, part.n, d);
-    for (int r = 0; r < part.n; r++)
-        h->dev->ops->copy(h->dev, alone.dx.data + r * alone.dx.ld, o.dx.data + (part.first + r) * o.dx.ld,
-                          (size_t)d * sizeof(float));
+    harness_copy_rows(h, alone.dx, 0, o.dx, part.first, part.n);
     alone.dy = mat_span(o.dy, part), alone.x = mat_span(o.x, part), alone.rstd = vec_span(o.rstd, part);
     if (mean.data) alone.mean = vec_span(o.mean, part);
     alone.dgain = alone.dbias = (vec){0};
@@ -107,7 +106,7 @@ static void norm_dx_case(harness *h) {
     if (dgain.data) harness_expect_vec(h, "dgain", dgain, want.dgain, 1e-6);
     if (dbias.data) harness_expect_vec(h, "dbias", dbias, want.dbias, 1e-6);
 }
-OP_TEST(norm_dx, 16)
+OP_TEST_TYPES(norm_dx, 16)
 
 static void head_norm_case(harness *h) {
     int m = draw_rows(h), n_head = PICK(h, 1, 2, 3, 9), d = PICK(h, 4, 16, 24, 64, 80, 128, 256);
@@ -116,7 +115,7 @@ static void head_norm_case(harness *h) {
     struct op_head_norm o = {.y = PICK(h, 0, 1) ? x : harness_output(h, m, n_head * d),
                              .x = x,
                              .gain = harness_vec(h, d),
-                             .rstd = harness_output(h, m, n_head),
+                             .rstd = harness_param_output(h, m, n_head),
                              .n_head = n_head,
                              .eps = 1e-6f};
     span part = draw_span(h, m);
@@ -132,12 +131,12 @@ static void head_norm_case(harness *h) {
     harness_expect(h, "y", y, want.y, 1e-6);
     harness_expect(h, "rstd", rstd, want.rstd, 1e-6);
 }
-OP_TEST(head_norm, 16)
+OP_TEST_TYPES(head_norm, 16)
 
 static void head_norm_dx_case(harness *h) {
     int m = PICK(h, 1, 3, 50, 200, 513, 1100), n_head = PICK(h, 1, 2, 5),
         d = m > 200 ? 24 : PICK(h, 8, 80, 128);
-    mat x = harness_mat(h, m, n_head * d), rstd = harness_output(h, m, n_head),
+    mat x = harness_mat(h, m, n_head * d), rstd = harness_param_output(h, m, n_head),
         dy = harness_mat(h, m, x.cols);
     vec gain = harness_vec(h, d);
     op(h->dev, head_norm, .y = harness_output(h, m, x.cols), .x = x, .gain = gain, .rstd = rstd,
@@ -165,7 +164,7 @@ static void head_norm_dx_case(harness *h) {
     harness_expect(h, "dx", dx, want.dx, 1e-6);
     if (dgain.data) harness_expect_vec(h, "dgain", dgain, want.dgain, 1e-6);
 }
-OP_TEST(head_norm_dx, 16)
+OP_TEST_TYPES(head_norm_dx, 16)
 
 /* ---- activations ---- */
 
@@ -183,7 +182,7 @@ static void gelu_case(harness *h) {
     harness_expect(h, "y", y, reference_gelu(&o), 1e-6);
     harness_expect(h, "dx", dx, reference_gelu_dx(&back), 1e-6);
 }
-OP_TEST(gelu, 12)
+OP_TEST_TYPES(gelu, 12)
 
 static void glu_case(harness *h) {
     int m = draw_rows(h), f = draw_cols(h);
@@ -201,7 +200,7 @@ static void glu_case(harness *h) {
     harness_expect(h, "y", y, reference_glu(&o), 1e-6);
     harness_expect(h, "dx", dx, reference_glu_dx(&back), 1e-6);
 }
-OP_TEST(glu, 20)
+OP_TEST_TYPES(glu, 20)
 
 /* ---- rope ---- */
 
@@ -217,8 +216,8 @@ static void rope_case(harness *h) {
             angle[p * d / 2 + i] = (float)cos(a), sine[p * d / 2 + i] = (float)sin(a);
         }
     struct op_rope o = {.x = harness_mat(h, m, n_rotated * d + rest),
-                        .cosine = harness_mat_of(h, N_POSITION, d / 2, angle),
-                        .sine = harness_mat_of(h, N_POSITION, d / 2, sine),
+                        .cosine = harness_param_of(h, N_POSITION, d / 2, angle),
+                        .sine = harness_param_of(h, N_POSITION, d / 2, sine),
                         .position = harness_indices(h, m, N_POSITION),
                         .n_rotated = n_rotated,
                         .head_dim = d,
@@ -229,7 +228,7 @@ static void rope_case(harness *h) {
     harness_to_host(h, OP_rope, &o);
     harness_expect(h, "x", x, reference_rope(&o), 3e-7);
 }
-OP_TEST(rope, 12)
+OP_TEST_TYPES(rope, 12)
 
 /* ---- residuals with dropout ---- */
 
@@ -262,17 +261,17 @@ static void add_case(harness *h) {
     harness_to_host(h, OP_add, &o);
     harness_expect(h, "out", out, reference_add(&o), 3e-7);
 }
-OP_TEST(add, 20)
+OP_TEST_TYPES(add, 20)
 
 /* ---- embeddings and gathers ---- */
 
 static void embed_case(harness *h) {
     int m = draw_rows(h), d = draw_cols(h), n_token = PICK(h, 1, 40, 501);
     struct op_embed o = {.out = harness_output(h, m, d),
-                         .token_table = harness_mat(h, n_token, d),
+                         .token_table = harness_param(h, n_token, d),
                          .token = harness_indices(h, m, n_token)};
     if (PICK(h, 0, 1)) {
-        o.position_table = harness_mat(h, 33, d);
+        o.position_table = harness_param(h, 33, d);
         o.position = harness_indices(h, m, 33);
     }
     RUN(h, embed, &o);
@@ -281,7 +280,29 @@ static void embed_case(harness *h) {
     harness_to_host(h, OP_embed, &o);
     harness_expect(h, "out", out, reference_embed(&o), 6e-8);
 }
-OP_TEST(embed, 10)
+OP_TEST_TYPES(embed, 10)
+
+/* What is rounded: ties to even, up to infinity, NaN stays NaN whatever its bits are, and so does -0. */
+static void rounding_case(harness *h) {
+    static const uint32_t bits[] = {0x3f800000, 0x3f808000, 0x3f818000, 0x3f808001, 0x3f807fff, 0x7f7fffff,
+                                    0x7f7f7fff, 0x7f800000, 0xff800000, 0x7f800001, 0x7fffffff, 0xffffffff,
+                                    0x80000000, 0x00800000, 0x80ffffff, 0xc2f6e979, 0x7fc00000};
+    enum { N = sizeof bits / sizeof *bits };
+    float values[N];
+    memcpy(values, bits, sizeof bits);
+    struct op_embed o = {.out = harness_output(h, 1, N),
+                         .token_table = harness_param_of(h, 1, N, values),
+                         .token = harness_indices(h, 1, 1)};
+    RUN(h, embed, &o);
+    mat out = harness_read(h, "out", o.out);
+    for (int i = 0; i < N; i++)
+        if (out.bf16[i] != bf16_nearest(values[i]))
+            harness_fail(h, "%08x rounds to %04x, not %04x", bits[i], out.bf16[i], bf16_nearest(values[i]));
+}
+
+static void test_rounding(void **state) {
+    harness_everywhere(state, "rounding", rounding_case, 1, TYPE_BF16);
+}
 
 static int compare_ids(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -300,7 +321,7 @@ static ivec sorted_order(harness *h, ivec id) {
 
 static void embed_dw_case(harness *h) {
     int m = draw_rows(h), d = draw_cols(h), n_token = PICK(h, 1, 3, 40, 501);
-    struct op_embed_dw o = {.d_table = harness_mat(h, n_token, d),
+    struct op_embed_dw o = {.d_table = harness_param(h, n_token, d),
                             .dout = harness_mat(h, m, d),
                             .id = harness_indices(h, m, n_token)};
     o.order = sorted_order(h, o.id);
@@ -310,7 +331,7 @@ static void embed_dw_case(harness *h) {
     harness_to_host(h, OP_embed_dw, &o);
     harness_expect(h, "d_table", d_table, reference_embed_dw(&o), 1e-6);
 }
-OP_TEST(embed_dw, 10)
+OP_TEST_TYPES(embed_dw, 10)
 
 static void rows_case(harness *h) {
     int n = draw_rows(h), m = PICK(h, 1, 2, 50, 200), d = draw_cols(h);
@@ -329,9 +350,10 @@ static void rows_case(harness *h) {
     harness_to_host(h, OP_rows_gather, &gather);
     harness_to_host(h, OP_rows_add, &add);
     harness_expect(h, "out", out, reference_rows_gather(&gather), 0);
-    harness_expect(h, "x", x, reference_rows_add(&add), 1e-6);
+    /* Each sum is rounded. */
+    harness_expect(h, "x", x, reference_rows_add(&add), harness_tolerance(h, 1e-6, 1. / 64));
 }
-OP_TEST(rows, 10)
+OP_TEST_TYPES(rows, 10)
 
 /* ---- denormals ---- */
 
@@ -341,6 +363,7 @@ static void denormals_case(harness *h) {
     const float tiny = 1e-38f;
     mat x = harness_mat_scaled(h, M, D, tiny), y = harness_mat_scaled(h, M, D, tiny);
     mat out = harness_output(h, M, D), half = harness_output(h, M, D / 2);
+    mat table = harness_param_scaled(h, M, D, tiny), head_rstd = harness_param_output(h, M, 4);
     vec gain = harness_vec(h, D), rstd = harness_vec_output(h, M),
         dgain = harness_vec_of(h, D, (float[D]){0});
     op(h->dev, norm, .y = out, .x = x, .gain = gain, .rstd = rstd, .kind = NORM_RMS, .eps = 1e-5f);
@@ -349,11 +372,10 @@ static void denormals_case(harness *h) {
        .kind = NORM_RMS);
     harness_read(h, "norm_dx", y);
     harness_read_vec(h, "norm_dx's dgain", dgain);
-    op(h->dev, head_norm, .y = out, .x = x, .gain = gain, .rstd = mat_columns(half, 0, 4), .n_head = 4,
-       .eps = 1e-5f);
+    op(h->dev, head_norm, .y = out, .x = x, .gain = gain, .rstd = head_rstd, .n_head = 4, .eps = 1e-5f);
     harness_read(h, "head_norm", out);
-    op(h->dev, head_norm_dx, .dx = out, .dy = y, .x = x, .rstd = mat_columns(half, 0, 4), .gain = gain,
-       .dgain = dgain, .n_head = 4);
+    op(h->dev, head_norm_dx, .dx = out, .dy = y, .x = x, .rstd = head_rstd, .gain = gain, .dgain = dgain,
+       .n_head = 4);
     harness_read(h, "head_norm_dx", out);
     harness_read_vec(h, "head_norm_dx's dgain", dgain);
     op(h->dev, gelu, .y = out, .x = x);
@@ -368,25 +390,26 @@ static void denormals_case(harness *h) {
     op(h->dev, add, .out = out, .b = x, .dropout = 0.5f, .sequence = harness_sequences(h, M),
        .position = position);
     harness_read(h, "dropout", out);
-    op(h->dev, embed, .out = out, .token_table = x, .position_table = y, .token = position,
+    op(h->dev, embed, .out = out, .token_table = table, .position_table = table, .token = position,
        .position = position);
     harness_read(h, "embed", out);
-    op(h->dev, rope, .x = x, .cosine = mat_columns(y, 0, 32), .sine = mat_columns(y, 0, 32),
+    op(h->dev, rope, .x = x, .cosine = mat_columns(table, 0, 32), .sine = mat_columns(table, 0, 32),
        .position = position, .n_rotated = 4, .head_dim = 64);
     harness_read(h, "rope", x);
     op(h->dev, rows_add, .x = out, .in = x, .index = harness_ivec(h, M, (int32_t[M]){0}));
     harness_read(h, "rows_add", out);
 }
-OP_TEST(denormals, 2)
+OP_TEST_TYPES(denormals, 2)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_norm),      cmocka_unit_test(test_norm_dx),
-        cmocka_unit_test(test_gelu),      cmocka_unit_test(test_glu),
-        cmocka_unit_test(test_rope),      cmocka_unit_test(test_add),
-        cmocka_unit_test(test_embed),     cmocka_unit_test(test_embed_dw),
-        cmocka_unit_test(test_rows),      cmocka_unit_test(test_denormals),
-        cmocka_unit_test(test_head_norm), cmocka_unit_test(test_head_norm_dx),
+        cmocka_unit_test(test_norm),         cmocka_unit_test(test_norm_dx),
+        cmocka_unit_test(test_gelu),         cmocka_unit_test(test_glu),
+        cmocka_unit_test(test_rope),         cmocka_unit_test(test_add),
+        cmocka_unit_test(test_embed),        cmocka_unit_test(test_embed_dw),
+        cmocka_unit_test(test_rows),         cmocka_unit_test(test_denormals),
+        cmocka_unit_test(test_rounding),     cmocka_unit_test(test_head_norm),
+        cmocka_unit_test(test_head_norm_dx),
     };
     return cmocka_run_group_tests_name("ops: rows", tests, harness_setup, harness_teardown);
 }

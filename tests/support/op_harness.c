@@ -20,10 +20,10 @@ struct backends {
     float normal[N_NORMAL]; /* drawn once: operands are pieces of it */
 };
 
-static void add_instruction_set(backends *b, const char *isa) {
+static void add_instruction_set(backends *b, const char *isa, int n_threads) {
     static const int threads[] = {1, 8, 2, 3};
     setenv("RLHF_ISA", isa, 1);
-    for (size_t i = 0; i < sizeof threads / sizeof threads[0]; i++) {
+    for (int i = 0; i < n_threads; i++) {
         device *dev;
         error err;
         if (device_open_cpu(threads[i], &dev, &err) == STATUS_OK) {
@@ -40,8 +40,9 @@ int harness_setup(void **state) {
     backends *b = calloc(1, sizeof *b);
     if (!b) return -1;
     random_normal(random_make_key(1, RANDOM_TEST, 0, 0), N_NORMAL, b->normal);
-    add_instruction_set(b, "avx512");
-    add_instruction_set(b, "avx2");
+    add_instruction_set(b, "avx512bf16", 4);
+    add_instruction_set(b, "avx512", 2);
+    add_instruction_set(b, "avx2", 4);
     for (int queued = 0; queued < 2; queued++) {
         device *dev;
         error err;
@@ -87,7 +88,8 @@ void harness_fail(harness *h, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    fail_msg("%s, seed %llu, %s: %s", h->name, (unsigned long long)h->seed, h->dev->name, text);
+    fail_msg("%s, %s, seed %llu, %s: %s", h->name, h->type == TYPE_BF16 ? "bf16" : "f32",
+             (unsigned long long)h->seed, h->dev->name, text);
     abort();
 }
 
@@ -125,15 +127,10 @@ static void compare_runs(harness *h, const harness *first) {
         mat a = first->results[i].at, b = h->results[i].at;
         if (a.rows != b.rows || a.cols != b.cols) harness_fail(h, "%s has another shape", h->results[i].what);
         for (int r = 0; r < a.rows; r++)
-            for (int c = 0; c < a.cols; c++) {
-                uint32_t x, y;
-                memcpy(&x, &a.data[r * a.ld + c], 4);
-                memcpy(&y, &b.data[r * b.ld + c], 4);
-                if (x != y)
-                    harness_fail(h, "%s[%d, %d] of [%d, %d] is %.9g (%08x), on %s %.9g (%08x)",
-                                 h->results[i].what, r, c, a.rows, a.cols, b.data[r * b.ld + c], y,
-                                 first->dev->name, a.data[r * a.ld + c], x);
-            }
+            for (int c = 0; c < a.cols; c++)
+                if (memcmp(mat_at(a, r, c), mat_at(b, r, c), dtype_size(a.type)) != 0)
+                    harness_fail(h, "%s[%d, %d] of [%d, %d] is %a, on %s %a", h->results[i].what, r, c,
+                                 a.rows, a.cols, at(b, r, c), first->dev->name, at(a, r, c));
     }
 }
 
@@ -144,13 +141,17 @@ static void reset_arithmetic(int n_thread) {
     _mm_setcsr(_mm_getcsr() & ~0x8040u);
 }
 
-void harness_everywhere(void **state, const char *name, op_case *run, int n_seed) {
+void harness_everywhere(void **state, const char *name, op_case *run, int n_seed, dtype type) {
     backends *b = *state;
     for (int seed = 0; seed < n_seed; seed++) {
         harness first;
         for (int i = 0; i < b->n; i++) {
-            harness h = {
-                .name = name, .backends = b, .dev = b->dev[i], .seed = (uint64_t)seed, .first = i == 0};
+            harness h = {.name = name,
+                         .backends = b,
+                         .dev = b->dev[i],
+                         .type = type,
+                         .seed = (uint64_t)seed,
+                         .first = i == 0};
             reset_arithmetic(h.dev->n_thread);
             run(&h);
             end_run(&h);
@@ -201,36 +202,64 @@ static float *nan_floats(harness *h, int64_t n) {
     return out;
 }
 
-static mat ragged_shape(harness *h, int rows, int cols) {
-    return (mat){.rows = rows, .cols = cols, .ld = cols + PICK(h, 0, 0, 1, 3, 16)};
+static void set(mat m, int r, int c, float x) {
+    if (m.type == TYPE_BF16)
+        m.bf16[r * m.ld + c] = bf16_nearest(x);
+    else
+        m.data[r * m.ld + c] = x;
+}
+
+/* A matrix on the host, all NaN and so with NaN between its rows. */
+static mat ragged_mat(harness *h, dtype type, int rows, int cols) {
+    mat m = {.rows = rows, .cols = cols, .ld = cols + PICK(h, 0, 0, 1, 3, 16), .type = type};
+    m.data = harness_memory(h, (size_t)extent(m) * dtype_size(type));
+    mat all = mat_typed(type, m.data, 1, (int)extent(m));
+    for (int i = 0; i < all.cols; i++) set(all, 0, i, NAN);
+    return m;
+}
+
+static mat place_mat(harness *h, mat m) {
+    m.data = place(h, m.data, (size_t)extent(m) * dtype_size(m.type));
+    return m;
+}
+
+static mat mat_with(harness *h, dtype type, int rows, int cols, const float *values) {
+    mat m = ragged_mat(h, type, rows, cols);
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < cols; c++) set(m, r, c, values[(int64_t)r * cols + c]);
+    return place_mat(h, m);
+}
+
+static mat drawn_mat(harness *h, dtype type, int rows, int cols, float scale) {
+    mat m = ragged_mat(h, type, rows, cols);
+    float *row = harness_memory(h, (size_t)cols * sizeof *row);
+    for (int r = 0; r < rows; r++) {
+        harness_normal(h, cols, row);
+        for (int c = 0; c < cols; c++) set(m, r, c, row[c] * scale);
+    }
+    return place_mat(h, m);
 }
 
 mat harness_mat_of(harness *h, int rows, int cols, const float *values) {
-    mat m = ragged_shape(h, rows, cols);
-    float *host = nan_floats(h, extent(m));
-    for (int r = 0; r < rows; r++) memcpy(host + r * m.ld, values + (int64_t)r * cols, (size_t)cols * 4);
-    m.data = place(h, host, (size_t)extent(m) * sizeof *host);
-    return m;
+    return mat_with(h, h->type, rows, cols, values);
 }
-
 mat harness_mat_scaled(harness *h, int rows, int cols, float scale) {
-    mat m = ragged_shape(h, rows, cols);
-    float *host = nan_floats(h, extent(m));
-    for (int r = 0; r < rows; r++) {
-        float *row = host + r * m.ld;
-        harness_normal(h, cols, row);
-        for (int c = 0; c < cols; c++) row[c] *= scale;
-    }
-    m.data = place(h, host, (size_t)extent(m) * sizeof *host);
-    return m;
+    return drawn_mat(h, h->type, rows, cols, scale);
+}
+mat harness_mat(harness *h, int rows, int cols) { return drawn_mat(h, h->type, rows, cols, 1); }
+mat harness_output(harness *h, int rows, int cols) {
+    return place_mat(h, ragged_mat(h, h->type, rows, cols));
 }
 
-mat harness_mat(harness *h, int rows, int cols) { return harness_mat_scaled(h, rows, cols, 1); }
-
-mat harness_output(harness *h, int rows, int cols) {
-    mat m = ragged_shape(h, rows, cols);
-    m.data = place(h, nan_floats(h, extent(m)), (size_t)extent(m) * sizeof(float));
-    return m;
+mat harness_param_of(harness *h, int rows, int cols, const float *values) {
+    return mat_with(h, TYPE_F32, rows, cols, values);
+}
+mat harness_param_scaled(harness *h, int rows, int cols, float scale) {
+    return drawn_mat(h, TYPE_F32, rows, cols, scale);
+}
+mat harness_param(harness *h, int rows, int cols) { return drawn_mat(h, TYPE_F32, rows, cols, 1); }
+mat harness_param_output(harness *h, int rows, int cols) {
+    return place_mat(h, ragged_mat(h, TYPE_F32, rows, cols));
 }
 
 vec harness_vec(harness *h, int64_t n) {
@@ -277,18 +306,19 @@ lvec harness_sequences(harness *h, int64_t n) {
 
 weight harness_weight_of(harness *h, mat w, int backward) {
     const struct ops *ops = h->dev->ops;
-    weight out = {.w = w,
-                  .forward = harness_vec_output(h, ops->forward_pack(h->dev, TYPE_F32, w.rows, w.cols))};
-    if (backward) out.backward = harness_vec_output(h, ops->backward_pack(h->dev, TYPE_F32, w.rows, w.cols));
+    weight out = {.w = w, .type = h->type};
+    out.forward = harness_vec_output(h, ops->forward_pack(h->dev, h->type, w.rows, w.cols));
+    if (backward) out.backward = harness_vec_output(h, ops->backward_pack(h->dev, h->type, w.rows, w.cols));
     op(h->dev, weights_pack, .w = out);
     return out;
 }
 
 weight harness_weight(harness *h, int n, int k, int backward) {
-    return harness_weight_of(h, harness_mat(h, n, k), backward);
+    return harness_weight_of(h, harness_param(h, n, k), backward);
 }
 
 vec harness_scratch(harness *h, struct scratch_need need) {
+    need.type = h->type;
     return harness_vec_output(h, h->dev->ops->scratch(h->dev, &need));
 }
 
@@ -326,13 +356,14 @@ static mat remember(harness *h, const char *what, mat got) {
 }
 
 mat harness_read(harness *h, const char *what, mat m) {
-    float *got = harness_memory(h, (size_t)extent(m) * sizeof *got);
-    const float *before = m.rows > 0 ? harness_host(h, m.data) : NULL;
-    download(h, got, m.data, (size_t)extent(m) * sizeof *got);
+    size_t size = dtype_size(m.type);
+    char *got = harness_memory(h, (size_t)extent(m) * size);
+    const char *before = m.rows > 0 ? harness_host(h, m.data) : NULL;
+    download(h, got, m.data, (size_t)extent(m) * size);
     for (int64_t i = 0; i < extent(m); i++)
-        if (i % m.ld >= m.cols && memcmp(&got[i], &before[i], sizeof *got) != 0)
+        if (i % m.ld >= m.cols && memcmp(got + (size_t)i * size, before + (size_t)i * size, size) != 0)
             harness_fail(h, "%s: written beside its columns, in row %lld", what, (long long)(i / m.ld));
-    m.data = got;
+    m.data = (void *)got;
     return remember(h, what, m);
 }
 
@@ -348,11 +379,21 @@ ivec harness_read_ivec(harness *h, const char *what, ivec v) {
     return (ivec){(int32_t *)(void *)got.data, v.n};
 }
 
+void harness_copy_rows(harness *h, mat to, int to_row, mat from, int from_row, int n) {
+    for (int r = 0; r < n; r++)
+        h->dev->ops->copy(h->dev, mat_at(to, to_row + r, 0), mat_at(from, from_row + r, 0),
+                          (size_t)from.cols * dtype_size(from.type));
+}
+
 void harness_keep(harness *h, mat m) {
-    download(h, harness_host(h, m.data), m.data, (size_t)extent(m) * sizeof(float));
+    download(h, harness_host(h, m.data), m.data, (size_t)extent(m) * dtype_size(m.type));
 }
 
 /* ---- expectations ---- */
+
+double harness_tolerance(const harness *h, double f32, double bf16) {
+    return h->type == TYPE_BF16 ? bf16 : f32;
+}
 
 void harness_expect(harness *h, const char *what, mat got, wide want, double tolerance) {
     if (got.rows != want.rows || got.cols != want.cols)
@@ -360,11 +401,11 @@ void harness_expect(harness *h, const char *what, mat got, wide want, double tol
     for (int r = 0; r < want.rows; r++)
         for (int c = 0; c < want.cols; c++) {
             double value = *value_at(want, r, c), magnitude = want.magnitude[(int64_t)r * want.cols + c];
-            double difference = fabs(got.data[r * got.ld + c] - value);
-            if (!(difference <= tolerance * magnitude + 1e-28))
+            double difference = fabs(at(got, r, c) - value), rounding = got.type == TYPE_BF16 ? 1. / 256 : 0;
+            if (!(difference <= tolerance * magnitude + rounding * fabs(value) + 1e-28))
                 harness_fail(h, "%s[%d, %d] of [%d, %d] is %.9g, not %.9g: off by %.2g of its terms' %.3g",
-                             what, r, c, want.rows, want.cols, got.data[r * got.ld + c], value,
-                             difference / magnitude, magnitude);
+                             what, r, c, want.rows, want.cols, at(got, r, c), value, difference / magnitude,
+                             magnitude);
         }
     wide_free(want);
 }
@@ -375,10 +416,8 @@ void harness_expect_vec(harness *h, const char *what, vec got, wide want, double
 
 void harness_same_rows(harness *h, const char *what, mat a, int first_a, mat b, int first_b, int rows) {
     for (int r = 0; r < rows; r++)
-        for (int c = 0; c < a.cols; c++) {
-            const float *x = &a.data[(first_a + r) * a.ld + c], *y = &b.data[(first_b + r) * b.ld + c];
-            if (memcmp(x, y, sizeof *x) != 0)
+        for (int c = 0; c < a.cols; c++)
+            if (memcmp(mat_at(a, first_a + r, c), mat_at(b, first_b + r, c), dtype_size(a.type)) != 0)
                 harness_fail(h, "%s: column %d of row %d is %.9g, alone or elsewhere %.9g", what, c,
-                             first_a + r, *x, *y);
-        }
+                             first_a + r, at(a, first_a + r, c), at(b, first_b + r, c));
 }

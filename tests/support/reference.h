@@ -4,6 +4,8 @@
 #ifndef RLHF_TESTS_REFERENCE_H
 #define RLHF_TESTS_REFERENCE_H
 
+#include <string.h>
+
 #include "core/ops/ops.h"
 
 /* What an op should write, row-major. The magnitude of a value is the sum of the absolute values of the terms
@@ -90,7 +92,27 @@ wide reference_axpby(const struct op_axpby *o);
 wide reference_lerp(const struct op_lerp *o);
 
 /* ---- for the files above ---- */
-static inline double at(mat m, int64_t r, int64_t c) { return m.data[r * m.ld + c]; }
+static inline double bf16_value(uint16_t half) {
+    uint32_t bits = (uint32_t)half << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return (double)x;
+}
+/* The nearest bf16, of two equally near ones the even one. */
+static inline uint16_t bf16_nearest(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (x != x) return (uint16_t)(bits >> 16 | 0x40);
+    uint32_t lower = bits & 0xffff, half = bits >> 16;
+    return (uint16_t)(lower > 0x8000 || (lower == 0x8000 && half % 2) ? half + 1 : half);
+}
+static inline double at(mat m, int64_t r, int64_t c) {
+    return m.type == TYPE_BF16 ? bf16_value(m.bf16[r * m.ld + c]) : (double)m.data[r * m.ld + c];
+}
+/* An element of a weight as products see it: rounded to its copies' type. */
+static inline double weight_at(const weight *w, int64_t r, int64_t c) {
+    return w->type == TYPE_BF16 ? bf16_value(bf16_nearest(w->w.data[r * w->w.ld + c])) : at(w->w, r, c);
+}
 static inline double *value_at(wide w, int64_t r, int64_t c) { return &w.value[r * w.cols + c]; }
 /* Adds one term to an element. */
 static inline void wide_add(wide w, int64_t r, int64_t c, double term, double magnitude) {

@@ -11,7 +11,7 @@ typedef struct logits {
     double lse, entropy, mean_magnitude;
 } logits;
 
-static logits logits_of_row(mat hidden, int row, mat w, int n, double temperature) {
+static logits logits_of_row(mat hidden, int row, const weight *w, int n, double temperature) {
     logits l = {.n = n};
     size_t bytes = sizeof(double) * (size_t)n;
     l.z = malloc(bytes), l.p = malloc(bytes), l.amplify = malloc(bytes);
@@ -19,7 +19,7 @@ static logits logits_of_row(mat hidden, int row, mat w, int n, double temperatur
     for (int v = 0; v < n; v++) {
         l.z[v] = l.amplify[v] = 0;
         for (int c = 0; c < hidden.cols; c++) {
-            double term = at(hidden, row, c) * at(w, v, c) / temperature;
+            double term = at(hidden, row, c) * weight_at(w, v, c) / temperature;
             l.z[v] += term;
             l.amplify[v] += fabs(term);
         }
@@ -47,7 +47,7 @@ struct reference_vocab reference_vocab(const struct op_vocab *o) {
     struct reference_vocab out = {{0}, wide_create(1, m), wide_create(1, m)};
     if (o->target.data) out.logprob = wide_create(1, m);
     for (int r = 0; r < m; r++) {
-        logits l = logits_of_row(o->hidden, r, o->w.w, o->n_vocab, (double)o->temperature);
+        logits l = logits_of_row(o->hidden, r, &o->w, o->n_vocab, (double)o->temperature);
         double entropy_magnitude = 0;
         for (int v = 0; v < l.n; v++) entropy_magnitude += l.p[v] * l.amplify[v] * (1 + fabs(l.z[v] - l.lse));
         wide_add(out.lse, 0, r, l.lse, 1 + fabs(l.lse) + l.mean_magnitude);
@@ -65,7 +65,7 @@ struct reference_vocab reference_vocab(const struct op_vocab *o) {
 struct reference_vocab_dx reference_vocab_dx(const struct op_vocab_dx *o) {
     struct reference_vocab_dx out = {wide_create(o->dhidden.rows, o->dhidden.cols), wide_of_mat(o->dw)};
     for (int r = 0; r < o->hidden.rows; r++) {
-        logits l = logits_of_row(o->hidden, r, o->w.w, o->n_vocab, (double)o->temperature);
+        logits l = logits_of_row(o->hidden, r, &o->w, o->n_vocab, (double)o->temperature);
         double a = o->dlogprob.data[r], b = o->dentropy.data ? o->dentropy.data[r] : 0;
         for (int v = 0; v < l.n; v++) {
             double chosen = v == o->target.data[r], logp = l.z[v] - l.lse;
@@ -74,7 +74,7 @@ struct reference_vocab_dx reference_vocab_dx(const struct op_vocab_dx *o) {
                                fabs(b) * l.p[v] * l.amplify[v] * (1 + fabs(logp) + l.entropy);
             dz /= o->temperature, magnitude /= o->temperature;
             for (int c = 0; c < o->hidden.cols; c++) {
-                double w = at(o->w.w, v, c), hidden = at(o->hidden, r, c);
+                double w = weight_at(&o->w, v, c), hidden = at(o->hidden, r, c);
                 wide_add(out.dhidden, r, c, dz * w, magnitude * fabs(w));
                 if (out.dw.value) wide_add(out.dw, v, c, dz * hidden, magnitude * fabs(hidden));
             }
@@ -124,7 +124,7 @@ static double gumbel(const struct op_sample *o, int row, int v) {
 /* top-k keeps the k first ids in that order; top-p then the shortest start of what is left whose share of its
    probability reaches top_p (Holtzman et al. 2020), as transformers' warpers do one after the other. */
 wide reference_sample(const struct op_sample *o, int row) {
-    logits l = logits_of_row(o->hidden, row, o->w.w, o->n_vocab, (double)o->temperature);
+    logits l = logits_of_row(o->hidden, row, &o->w, o->n_vocab, (double)o->temperature);
     wide score = wide_create(1, l.n);
     int *rank = calloc((size_t)l.n, sizeof *rank);
     for (int v = 0; v < l.n; v++)

@@ -21,7 +21,7 @@ wide wide_of_mat(mat m) {
     return w;
 }
 
-wide wide_of_vec(vec v) { return wide_of_mat((mat){.data = v.data, .rows = 1, .cols = (int)v.n, .ld = v.n}); }
+wide wide_of_vec(vec v) { return wide_of_mat(mat_of(v.data, 1, (int)v.n)); }
 
 /* out[r, c] += sum over i of left[r, i] right[c, i] */
 static void add_product(wide out, mat left, mat right) {
@@ -41,13 +41,23 @@ static void add_product(wide out, mat left, mat right) {
 static mat transposed(mat m) {
     mat t = mat_of(malloc(sizeof(float) * ((size_t)m.rows * (size_t)m.cols + 1)), m.cols, m.rows);
     for (int r = 0; r < m.rows; r++)
-        for (int c = 0; c < m.cols; c++) t.data[c * t.ld + r] = m.data[r * m.ld + c];
+        for (int c = 0; c < m.cols; c++) t.data[c * t.ld + r] = (float)at(m, r, c);
     return t;
+}
+
+/* A copy of what products see; freed by the caller. */
+static mat seen_weight(const weight *w) {
+    mat m = mat_of(malloc(sizeof(float) * ((size_t)w->w.rows * (size_t)w->w.cols + 1)), w->w.rows, w->w.cols);
+    for (int r = 0; r < m.rows; r++)
+        for (int c = 0; c < m.cols; c++) m.data[r * m.ld + c] = (float)weight_at(w, r, c);
+    return m;
 }
 
 wide reference_linear(const struct op_linear *o) {
     wide y = wide_create(o->y.rows, o->y.cols);
-    add_product(y, o->x, o->w.w);
+    mat w = seen_weight(&o->w);
+    add_product(y, o->x, w);
+    free(w.data);
     for (int r = 0; r < y.rows; r++)
         for (int c = 0; c < y.cols; c++) {
             if (o->bias.data) wide_add(y, r, c, o->bias.data[c], fabs(o->bias.data[c]));
@@ -58,9 +68,10 @@ wide reference_linear(const struct op_linear *o) {
 
 wide reference_linear_dx(const struct op_linear_dx *o) {
     wide dx = wide_create(o->dx.rows, o->dx.cols);
-    mat w = transposed(o->w.w);
-    add_product(dx, o->dy, w);
+    mat w = seen_weight(&o->w), columns = transposed(w);
+    add_product(dx, o->dy, columns);
     free(w.data);
+    free(columns.data);
     for (int r = 0; r < dx.rows && o->add.data; r++)
         for (int c = 0; c < dx.cols; c++) wide_add(dx, r, c, at(o->add, r, c), fabs(at(o->add, r, c)));
     return dx;

@@ -1,23 +1,23 @@
 /* The residual sum, with dropout by counter. */
-#include "core/ops/cpu/cpu.h"
+#include "core/ops/cpu/elem.h"
 #include "core/ops/cpu/philox.h"
 #include "core/ops/cpu/threads.h"
-#include "core/ops/cpu/vec.h"
 
 enum { DROPOUT_WORK = 4 }; /* what an element's random number costs, in floats moved */
 
 /* out = a + b; a absent: b. */
-static void add_row(float *out, const float *a, const float *b, int n) {
+static void add_row(elem *out, const elem *a, const elem *b, int n) {
     FOR_LANES(n, i, k) {
-        v16 x = v_load_n(b + i, k);
-        v_store_n(out + i, a ? v_add(v_load_n(a + i, k), x) : x, k);
+        v16 x = e_load_n(b + i, k);
+        e_store_n(out + i, a ? v_add(e_load_n(a + i, k), x) : x, k);
     }
 }
 
 /* Element i of the row is number site * cols + i of its position's stream. */
 static void add_dropout_row(const struct op_add *o, int r) {
-    float uniform[PHILOX_NUMBERS], *out = o->out.data + r * o->out.ld;
-    const float *a = o->a.data ? o->a.data + r * o->a.ld : NULL, *b = o->b.data + r * o->b.ld;
+    float uniform[PHILOX_NUMBERS];
+    elem *out = elem_row(o->out, r);
+    const elem *a = o->a.data ? elem_row(o->a, r) : NULL, *b = elem_row(o->b, r);
     v16 dropout = v_set(o->dropout), keep = v_set(1.0f - o->dropout), zero = v_set(0);
     int64_t first = (int64_t)o->site * o->b.cols, end = first + o->b.cols;
     for (int64_t base = first & ~(int64_t)3; base < end; base += PHILOX_NUMBERS) {
@@ -28,9 +28,9 @@ static void add_dropout_row(const struct op_add *o, int r) {
         const float *u = uniform + (from - base);
         FOR_LANES(n, j, k) {
             int64_t i = from - first + j;
-            v16 kept = v_div(v_load_n(b + i, k), keep);
+            v16 kept = v_div(e_load_n(b + i, k), keep);
             v16 x = v_where_less(v_load_n(u + j, k), dropout, zero, kept);
-            v_store_n(out + i, a ? v_add(v_load_n(a + i, k), x) : x, k);
+            e_store_n(out + i, a ? v_add(e_load_n(a + i, k), x) : x, k);
         }
     }
 }
@@ -42,11 +42,10 @@ static void add_rows(const struct op_add *o) {
         if (o->dropout > 0)
             add_dropout_row(o, r);
         else
-            add_row(o->out.data + r * o->out.ld, o->a.data ? o->a.data + r * o->a.ld : NULL,
-                    o->b.data + r * o->b.ld, cols);
+            add_row(elem_row(o->out, r), o->a.data ? elem_row(o->a, r) : NULL, elem_row(o->b, r), cols);
     }
 }
 
-void ISA_NAME(cpu_add)(device *dev, const struct op_add *o) {
+void ELEM_NAME(cpu_add)(device *dev, const struct op_add *o) {
     ON_THREADS(threads_for(dev, mat_elements(o->b) * (o->dropout > 0 ? DROPOUT_WORK : 2)), add_rows(o));
 }

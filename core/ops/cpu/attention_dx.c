@@ -9,9 +9,9 @@
 #include <omp.h>
 #include <string.h>
 
-#include "core/ops/cpu/gemm.h"
 #include "core/ops/cpu/micro.h"
 #include "core/ops/cpu/threads.h"
+#include "core/ops/cpu/transpose.h"
 
 enum { BLOCK = KV_PAGE, BLOCK_VECS = BLOCK / LANES };
 
@@ -27,7 +27,7 @@ struct unit {
 
 static int blocks_of(int n_token) { return (n_token + BLOCK - 1) / BLOCK; }
 
-int64_t ISA_NAME(attention_dx_floats)(int max_len, int head_dim) {
+int64_t ELEM_NAME(attention_dx_floats)(int max_len, int head_dim) {
     return blocks_of(max_len) * ((int64_t)8 * BLOCK * head_dim + 2 * BLOCK) + 2 * BLOCK * BLOCK;
 }
 
@@ -52,22 +52,27 @@ static int block_rows(const struct unit *u, int block) {
 
 static void zero(float *x, int64_t n) { memset(x, 0, (size_t)n * sizeof *x); }
 
-/* to[n_token, head_dim] = scale x from[n_token rows ld apart] */
-static void copy_scaled(const struct unit *u, float *to, int64_t ld_to, const float *from, int64_t ld_from,
-                        float scale) {
+/* to[n_token, head_dim] = scale x from[n_token rows ld apart], and the way back. */
+static void take_scaled(const struct unit *u, float *to, const elem *from, int64_t ld, float scale) {
     v16 s = v_set(scale);
-    for (int i = 0; i < u->n_token; i++, to += ld_to, from += ld_from)
-        FOR_LANES(u->head_dim, j, k) v_store_n(to + j, v_mul(v_load_n(from + j, k), s), k);
+    for (int i = 0; i < u->n_token; i++, to += u->head_dim, from += ld)
+        FOR_LANES(u->head_dim, j, k) v_store_n(to + j, v_mul(e_load_n(from + j, k), s), k);
 }
 
-static void transpose_blocks(const struct unit *u, float *to, const float *from, int64_t ld) {
+static void give_scaled(const struct unit *u, elem *to, int64_t ld, const float *from, float scale) {
+    v16 s = v_set(scale);
+    for (int i = 0; i < u->n_token; i++, to += ld, from += u->head_dim)
+        FOR_LANES(u->head_dim, j, k) e_store_n(to + j, v_mul(v_load_n(from + j, k), s), k);
+}
+
+static void transpose_blocks(const struct unit *u, float *to, const float *from) {
     for (int b = 0; b < blocks_of(u->n_token); b++) ISA_NAME(cpu_transpose)
-    (from + b * BLOCK * ld, ld, block_rows(u, b), u->head_dim, to + b * u->block_floats, BLOCK);
+    (from + b * u->block_floats, u->head_dim, block_rows(u, b), u->head_dim, to + b * u->block_floats, BLOCK);
 }
 
-static float dot(const float *a, const float *b, int n) {
+static float dot(const float *a, const elem *b, int n) {
     v16 sum = v_set(0);
-    FOR_LANES(n, i, k) sum = v_fma(v_load_n(a + i, k), v_load_n(b + i, k), sum);
+    FOR_LANES(n, i, k) sum = v_fma(v_load_n(a + i, k), e_load_n(b + i, k), sum);
     return v_sum(sum);
 }
 
@@ -164,9 +169,9 @@ static int sees_block(const struct unit *u, int b, int c) {
 static void query_head(struct unit *u, const struct op_attention_dx *o, int row, int head) {
     int d = u->head_dim, n_block = blocks_of(u->n_token);
     int64_t column = (int64_t)head * d;
-    const float *out = o->out.data + row * o->out.ld + column;
-    copy_scaled(u, u->q, d, o->qkv.data + row * o->qkv.ld + column, o->qkv.ld, o->shape.scale);
-    copy_scaled(u, u->dout, d, o->dout.data + row * o->dout.ld + column, o->dout.ld, 1);
+    const elem *out = elem_row(o->out, row) + column;
+    take_scaled(u, u->q, elem_row(o->qkv, row) + column, o->qkv.ld, o->shape.scale);
+    take_scaled(u, u->dout, elem_row(o->dout, row) + column, o->dout.ld, 1);
     for (int i = 0; i < u->n_token; i++) {
         u->lse[i] = o->lse.data[(row + i) * o->lse.ld + head];
         u->delta[i] = dot(u->dout + (int64_t)i * d, out + i * o->out.ld, d);
@@ -174,7 +179,7 @@ static void query_head(struct unit *u, const struct op_attention_dx *o, int row,
     zero(u->dq, n_block * u->block_floats);
     for (int b = 0; b < n_block; b++)
         for (int c = b; c < n_block && sees_block(u, b, c); c++) block_pair(u, b, c);
-    copy_scaled(u, o->dqkv.data + row * o->dqkv.ld + column, o->dqkv.ld, u->dq, d, o->shape.scale);
+    give_scaled(u, elem_row(o->dqkv, row) + column, o->dqkv.ld, u->dq, o->shape.scale);
 }
 
 static void key_head(const struct op_attention_dx *o, int sequence, int head, float *scratch) {
@@ -182,27 +187,28 @@ static void key_head(const struct op_attention_dx *o, int sequence, int head, fl
     struct unit u = unit_in(scratch, o->start.data[sequence + 1] - row, d);
     u.window = o->shape.window;
     int64_t k = (int64_t)(o->shape.n_head + head) * d, v = k + (int64_t)o->shape.n_kv_head * d;
-    const float *qkv = o->qkv.data + row * o->qkv.ld;
-    float *dqkv = o->dqkv.data + row * o->dqkv.ld;
-    transpose_blocks(&u, u.keys_t, qkv + k, o->qkv.ld);
-    transpose_blocks(&u, u.values_t, qkv + v, o->qkv.ld);
-    copy_scaled(&u, u.keys, d, qkv + k, o->qkv.ld, 1);
+    const elem *qkv = elem_row(o->qkv, row);
+    elem *dqkv = elem_row(o->dqkv, row);
+    take_scaled(&u, u.keys, qkv + v, o->qkv.ld, 1); /* for a moment */
+    transpose_blocks(&u, u.values_t, u.keys);
+    take_scaled(&u, u.keys, qkv + k, o->qkv.ld, 1);
+    transpose_blocks(&u, u.keys_t, u.keys);
     zero(u.dk, blocks_of(u.n_token) * u.block_floats);
     zero(u.dv, blocks_of(u.n_token) * u.block_floats);
     for (int g = 0; g < group; g++) query_head(&u, o, row, head * group + g);
-    copy_scaled(&u, dqkv + k, o->dqkv.ld, u.dk, d, 1);
-    copy_scaled(&u, dqkv + v, o->dqkv.ld, u.dv, d, 1);
+    give_scaled(&u, dqkv + k, o->dqkv.ld, u.dk, 1);
+    give_scaled(&u, dqkv + v, o->dqkv.ld, u.dv, 1);
 }
 
 static void key_heads(const struct op_attention_dx *o, int64_t *next) {
     int64_t n_head = o->shape.n_kv_head, n_unit = (o->start.n - 1) * n_head;
-    float *scratch =
-        o->scratch.data + omp_get_thread_num() * ISA_NAME(attention_dx_floats)(o->max_len, o->shape.head_dim);
+    float *scratch = o->scratch.data +
+                     omp_get_thread_num() * ELEM_NAME(attention_dx_floats)(o->max_len, o->shape.head_dim);
     for (int64_t unit; (unit = take_unit(next)) < n_unit;)
         key_head(o, (int)(unit / n_head), (int)(unit % n_head), scratch);
 }
 
-void ISA_NAME(cpu_attention_dx)(device *dev, const struct op_attention_dx *o) {
+void ELEM_NAME(cpu_attention_dx)(device *dev, const struct op_attention_dx *o) {
     int64_t work = 0, next = 0;
     for (int i = 0; i + 1 < o->start.n; i++) {
         int64_t n = o->start.data[i + 1] - o->start.data[i];

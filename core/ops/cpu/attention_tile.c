@@ -14,7 +14,7 @@ struct tile {
     int row, rows, head;      /* row: first of the tile among its key head's rows (token, query head) */
 };
 
-int ISA_NAME(attention_tiles)(const struct attention_queries *s) {
+int ELEM_NAME(attention_tiles)(const struct attention_queries *s) {
     return (s->n_token * s->group + MICRO_ROWS - 1) / MICRO_ROWS;
 }
 
@@ -26,12 +26,12 @@ static int64_t tile_floats(const struct attention_queries *s) {
     return round_up((int64_t)tile_rows_max(s) * s->head_dim, LANES) * 2 + tile_rows_max(s) * LANES;
 }
 
-int ISA_NAME(attention_walk)(const struct attention_queries *s) {
+int ELEM_NAME(attention_walk)(const struct attention_queries *s) {
     return (int)min_of(ATTENTION_TILES, STATE_FLOATS / tile_floats(s));
 }
 
 static void tile_begin(struct tile *t, const struct attention_queries *s, int index, float *state) {
-    int n_tile = ISA_NAME(attention_tiles)(s), d = s->head_dim;
+    int n_tile = ELEM_NAME(attention_tiles)(s), d = s->head_dim;
     int64_t floats = round_up((int64_t)tile_rows_max(s) * d, LANES);
     t->head = index / n_tile;
     t->row = index % n_tile * MICRO_ROWS;
@@ -42,8 +42,8 @@ static void tile_begin(struct tile *t, const struct attention_queries *s, int in
     v16 scale = v_set(s->scale);
     for (int r = 0; r < t->rows; r++) {
         int token = (t->row + r) / s->group, head = t->head * s->group + (t->row + r) % s->group;
-        const float *q = s->q + token * s->ld_q + (int64_t)head * d;
-        FOR_LANES(d, i, k) v_store_n(t->q + r * d + i, v_mul(v_load_n(q + i, k), scale), k);
+        const elem *q = s->q + token * s->ld_q + (int64_t)head * d;
+        FOR_LANES(d, i, k) v_store_n(t->q + r * d + i, v_mul(e_load_n(q + i, k), scale), k);
         t->position[r] = s->cached + token;
         t->first[r] = s->window > 0 ? (int)max_of(0, t->position[r] - s->window + 1) : 0;
         t->max[r] = -INFINITY;
@@ -87,14 +87,15 @@ static void tile_softmax(struct tile *t, int r, float *score, int first, int lim
 
 /* One page: keys [head_dim, 64] transposed, values [64, head_dim]; next is what will be read after them. A
    row that sees none of its keys keeps its bytes, as if it had skipped the page. */
-static void tile_step(struct tile *t, int page, const float *keys, const float *next, int head_dim) {
+static void tile_step(struct tile *t, int page, const elem *keys, const elem *next, int head_dim) {
     float score[MICRO_ROWS * KV_PAGE] __attribute__((aligned(64)));
-    const float *values = keys + (int64_t)head_dim * KV_PAGE;
+    const elem *values = keys + (int64_t)head_dim * KV_PAGE;
     int n_key = (int)min_of(KV_PAGE, t->position[t->rows - 1] + 1 - page * KV_PAGE);
     ISA_NAME(micro_product)
     (&(struct micro){.a = t->q,
                      .b = keys,
                      .out = score,
+                     .type = ELEM_TYPE,
                      .ld_a = head_dim,
                      .ld_b = KV_PAGE,
                      .ld_out = KV_PAGE,
@@ -113,6 +114,7 @@ static void tile_step(struct tile *t, int page, const float *keys, const float *
     (&(struct micro){.a = score,
                      .b = values,
                      .out = t->out,
+                     .type = ELEM_TYPE,
                      .ld_a = KV_PAGE,
                      .ld_b = head_dim,
                      .ld_out = head_dim,
@@ -128,16 +130,16 @@ static void tile_end(const struct tile *t, const struct attention_queries *s) {
     int d = s->head_dim;
     for (int r = 0; r < t->rows; r++) {
         int token = (t->row + r) / s->group, head = t->head * s->group + (t->row + r) % s->group;
-        float *out = s->out + token * s->ld_out + (int64_t)head * d;
+        elem *out = s->out + token * s->ld_out + (int64_t)head * d;
         float sum = v_sum(v_load(t->sum[r]));
         v16 inverse = v_set(1.0f / sum);
         FOR_LANES(d, i, k)
-        v_store_n(out + i, v_mul(v_add(v_load_n(t->out + r * d + i, k), v_set(0)), inverse), k);
+        e_store_n(out + i, v_mul(v_add(v_load_n(t->out + r * d + i, k), v_set(0)), inverse), k);
         if (s->lse) s->lse[token * s->ld_lse + head] = t->max[r] + f_log(sum);
     }
 }
 
-void ISA_NAME(attention_run)(const struct attention_queries *s, int first, int n) {
+void ELEM_NAME(attention_run)(const struct attention_queries *s, int first, int n) {
     float state[STATE_FLOATS] __attribute__((aligned(64)));
     struct tile tiles[ATTENTION_TILES];
     int first_page = s->cached + s->n_token, n_page = 0;
@@ -146,16 +148,16 @@ void ISA_NAME(attention_run)(const struct attention_queries *s, int first, int n
         first_page = (int)min_of(first_page, tiles[i].first[0] / KV_PAGE);
         n_page = (int)max_of(n_page, tiles[i].position[tiles[i].rows - 1] / KV_PAGE + 1);
     }
-    int64_t head_stride = kv_head_floats(s->head_dim);
+    int64_t head_stride = kv_head_size(s->head_dim);
     for (int p = first_page; p < n_page; p++) {
-        const float *page = s->pages + (s->table ? s->table[p] : p) * s->page_stride;
-        const float *after = NULL;
+        const elem *page = s->pages + (s->table ? s->table[p] : p) * s->page_stride;
+        const elem *after = NULL;
         if (p + 1 < n_page) after = s->pages + (s->table ? s->table[p + 1] : p + 1) * s->page_stride;
         for (int i = 0; i < n; i++) {
             const struct tile *t = &tiles[i];
-            const float *next = i + 1 < n ? page + tiles[i + 1].head * head_stride
-                                : after   ? after + tiles[0].head * head_stride
-                                          : NULL;
+            const elem *next = i + 1 < n ? page + tiles[i + 1].head * head_stride
+                               : after   ? after + tiles[0].head * head_stride
+                                         : NULL;
             if (t->position[t->rows - 1] >= p * KV_PAGE && t->first[0] < (p + 1) * KV_PAGE)
                 tile_step(&tiles[i], p, page + t->head * head_stride, next, s->head_dim);
         }

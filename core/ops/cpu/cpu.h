@@ -1,12 +1,12 @@
-/* core/ops/cpu: the kernels of the CPU. Each .c file here is compiled once for every instruction set; what
-   its functions share across files is named by ISA_NAME, so that the copies stand side by side in one
-   binary. */
+/* core/ops/cpu: the kernels of the CPU. Each .c file here is compiled for every instruction set, and what
+   touches activations for each of their types (elem.h) as well. What functions share across files is named by
+   ISA_NAME or ELEM_NAME, so that the copies stand side by side in one binary. */
 #ifndef RLHF_OPS_CPU_CPU_H
 #define RLHF_OPS_CPU_CPU_H
 
 #include "core/ops/ops.h"
 
-extern const struct ops cpu_ops_avx2, cpu_ops_avx512;
+extern const struct ops cpu_ops_avx2, cpu_ops_avx512, cpu_ops_avx512bf16;
 
 /* Memory is the same for both tables (core/ops/device_cpu.c); struct ops says what each promises. */
 status cpu_allocate(device *dev, size_t bytes, void **out, error *err);
@@ -21,18 +21,12 @@ void cpu_close(device *dev);
 
 #include "core/ops/cpu/vec.h"
 
-#define CPU_DECLARE(name) void ISA_NAME(cpu_##name)(device *, const struct op_##name *);
-OPS_LIST(CPU_DECLARE)
-#undef CPU_DECLARE
-
-int64_t ISA_NAME(cpu_forward_pack)(const device *, dtype type, int n, int k);
-int64_t ISA_NAME(cpu_backward_pack)(const device *, dtype type, int n, int k);
-int64_t ISA_NAME(cpu_scratch)(const device *, const struct scratch_need *);
-double ISA_NAME(cpu_measure_peak)(device *);
-/* Floats of scratch of the single rooms; cpu_scratch is the largest of them. */
-int64_t ISA_NAME(cpu_linear_dw_scratch)(int n_thread, int max_token, int max_cols);
-int64_t ISA_NAME(cpu_vocab_scratch)(int n_thread, int max_row, int width, int vocab, int backward);
-int64_t ISA_NAME(cpu_attention_scratch)(int n_thread, int max_len, int head_dim, int backward);
+/* Ops whose operands have no type. */
+void ISA_NAME(cpu_adamw)(device *, const struct op_adamw *);
+void ISA_NAME(cpu_sumsq)(device *, const struct op_sumsq *);
+void ISA_NAME(cpu_axpby)(device *, const struct op_axpby *);
+void ISA_NAME(cpu_lerp)(device *, const struct op_lerp *);
+void ISA_NAME(cpu_fill)(device *, const struct op_fill *);
 
 /* Denormals count as zero and are flushed to it: part of the one arithmetic. The table's entry points call
    this on the calling thread (and put its mode back afterwards); every parallel region calls it first, as the

@@ -1,7 +1,6 @@
 /* Activations: GELU in its tanh form (Hendrycks and Gimpel 2016), SwiGLU and GeGLU (Shazeer 2020). */
-#include "core/ops/cpu/cpu.h"
+#include "core/ops/cpu/elem.h"
 #include "core/ops/cpu/threads.h"
-#include "core/ops/cpu/vec.h"
 
 enum { EXP_WORK = 4 }; /* what an element costs, in floats moved */
 
@@ -35,27 +34,27 @@ static inline v16 gelu_slope(v16 x) {
 static void gelu_rows(const struct op_gelu *o) {
 #pragma omp for schedule(static) nowait
     for (int r = 0; r < o->x.rows; r++) {
-        const float *x = o->x.data + r * o->x.ld;
-        float *y = o->y.data + r * o->y.ld;
-        FOR_LANES(o->x.cols, i, k) v_store_n(y + i, gelu(v_load_n(x + i, k)), k);
+        const elem *x = elem_row(o->x, r);
+        elem *y = elem_row(o->y, r);
+        FOR_LANES(o->x.cols, i, k) e_store_n(y + i, gelu(e_load_n(x + i, k)), k);
     }
 }
 
-void ISA_NAME(cpu_gelu)(device *dev, const struct op_gelu *o) {
+void ELEM_NAME(cpu_gelu)(device *dev, const struct op_gelu *o) {
     ON_THREADS(threads_for(dev, mat_elements(o->x) * EXP_WORK), gelu_rows(o));
 }
 
 static void gelu_dx_rows(const struct op_gelu_dx *o) {
 #pragma omp for schedule(static) nowait
     for (int r = 0; r < o->x.rows; r++) {
-        const float *x = o->x.data + r * o->x.ld, *dy = o->dy.data + r * o->dy.ld;
-        float *dx = o->dx.data + r * o->dx.ld;
+        const elem *x = elem_row(o->x, r), *dy = elem_row(o->dy, r);
+        elem *dx = elem_row(o->dx, r);
         FOR_LANES(o->x.cols, i, k)
-        v_store_n(dx + i, v_mul(v_load_n(dy + i, k), gelu_slope(v_load_n(x + i, k))), k);
+        e_store_n(dx + i, v_mul(e_load_n(dy + i, k), gelu_slope(e_load_n(x + i, k))), k);
     }
 }
 
-void ISA_NAME(cpu_gelu_dx)(device *dev, const struct op_gelu_dx *o) {
+void ELEM_NAME(cpu_gelu_dx)(device *dev, const struct op_gelu_dx *o) {
     ON_THREADS(threads_for(dev, mat_elements(o->x) * EXP_WORK), gelu_dx_rows(o));
 }
 
@@ -63,17 +62,17 @@ static void glu_rows(const struct op_glu *o) {
     int f = o->y.cols;
 #pragma omp for schedule(static) nowait
     for (int r = 0; r < o->y.rows; r++) {
-        const float *gate = o->x.data + r * o->x.ld, *up = gate + f;
-        float *y = o->y.data + r * o->y.ld;
+        const elem *gate = elem_row(o->x, r), *up = gate + f;
+        elem *y = elem_row(o->y, r);
         FOR_LANES(f, i, k) {
-            v16 g = v_load_n(gate + i, k);
+            v16 g = e_load_n(gate + i, k);
             v16 act = o->kind == GLU_GELU ? gelu(g) : v_mul(g, v_sigmoid(g));
-            v_store_n(y + i, v_mul(act, v_load_n(up + i, k)), k);
+            e_store_n(y + i, v_mul(act, e_load_n(up + i, k)), k);
         }
     }
 }
 
-void ISA_NAME(cpu_glu)(device *dev, const struct op_glu *o) {
+void ELEM_NAME(cpu_glu)(device *dev, const struct op_glu *o) {
     ON_THREADS(threads_for(dev, mat_elements(o->y) * EXP_WORK), glu_rows(o));
 }
 
@@ -83,10 +82,10 @@ static void glu_dx_rows(const struct op_glu_dx *o) {
     int f = o->dy.cols;
 #pragma omp for schedule(static) nowait
     for (int r = 0; r < o->dy.rows; r++) {
-        const float *gate = o->x.data + r * o->x.ld, *up = gate + f, *dy = o->dy.data + r * o->dy.ld;
-        float *dgate = o->dx.data + r * o->dx.ld, *dup = dgate + f;
+        const elem *gate = elem_row(o->x, r), *up = gate + f, *dy = elem_row(o->dy, r);
+        elem *dgate = elem_row(o->dx, r), *dup = dgate + f;
         FOR_LANES(f, i, k) {
-            v16 g = v_load_n(gate + i, k), u = v_load_n(up + i, k), d = v_load_n(dy + i, k);
+            v16 g = e_load_n(gate + i, k), u = e_load_n(up + i, k), d = e_load_n(dy + i, k);
             v16 act, slope, one = v_set(1);
             if (o->kind == GLU_GELU) {
                 act = gelu(g);
@@ -96,12 +95,12 @@ static void glu_dx_rows(const struct op_glu_dx *o) {
                 act = v_mul(g, s);
                 slope = v_mul(s, v_fma(g, v_sub(one, s), one));
             }
-            v_store_n(dgate + i, v_mul(v_mul(d, u), slope), k);
-            v_store_n(dup + i, v_mul(d, act), k);
+            e_store_n(dgate + i, v_mul(v_mul(d, u), slope), k);
+            e_store_n(dup + i, v_mul(d, act), k);
         }
     }
 }
 
-void ISA_NAME(cpu_glu_dx)(device *dev, const struct op_glu_dx *o) {
+void ELEM_NAME(cpu_glu_dx)(device *dev, const struct op_glu_dx *o) {
     ON_THREADS(threads_for(dev, mat_elements(o->dy) * EXP_WORK), glu_dx_rows(o));
 }

@@ -31,20 +31,36 @@ enum { ACROSS_1 = 4, ACROSS_2 = 2, ACROSS_3 = 1, ACROSS_4 = 1, ACROSS_5 = 1, ACR
 #endif
 
 /* What a register tile reads and writes: the chain over depth (going on from an earlier strip's, [rows][64]),
-   then prior + chain + bias + add. */
+   then prior + chain + bias + add, to sum or rounded to out. */
 struct tile {
-    const float *a, *b, *chain, *prior, *bias, *add;
-    float *out;
-    int64_t ld_a, ld_prior, ld_add, ld_out, depth;
+    const elem *a, *add;
+    const unit *b;
+    const float *chain, *prior, *bias;
+    float *sum;
+    elem *out;
+    int64_t ld_a, ld_prior, ld_add, ld_out;
+    int64_t depth; /* in units; the last one holds `rest` elements of a if that is not 0 */
+    int rest;
     const char *fetch; /* memory that a later pass reads */
 };
 
 /* What the end of the tile adds is on its way while the chain runs. */
-ALWAYS_INLINE void tile_fetch(const float *p, int64_t ld, const int rows, const int across) {
+ALWAYS_INLINE void tile_fetch(const void *p, int64_t ld, size_t size, const int rows, const int across) {
     if (!p) return;
     for (int r = 0; r < rows; r++)
         UNROLL for (int j = 0; j < across; j++)
-            _mm_prefetch((const char *)(p + r * ld + j * LANES), _MM_HINT_T0);
+            _mm_prefetch((const char *)p + (r * ld + j * LANES) * (int64_t)size, _MM_HINT_T0);
+}
+
+/* One unit of depth, of which a holds n elements. */
+ALWAYS_INLINE void tile_step(v16 sum[TILE_ROWS][ACROSS_MOST], const elem *a, int64_t ld_a, const unit *b,
+                             const int rows, const int across, const int n) {
+    units column[ACROSS_MOST];
+    UNROLL for (int j = 0; j < across; j++) column[j] = u_load(b + j * LANES);
+    UNROLL for (int r = 0; r < rows; r++) {
+        units x = u_set(a + r * ld_a, n);
+        UNROLL for (int j = 0; j < across; j++) sum[r][j] = u_fma(x, column[j], sum[r][j]);
+    }
 }
 
 /* All but the pointers are constants at each call, so the loops unroll and the sums stay in registers. */
@@ -52,31 +68,31 @@ ALWAYS_INLINE void tile_run(const struct tile *t, const int rows, const int acro
     v16 sum[TILE_ROWS][ACROSS_MOST];
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < across; j++) sum[r][j] =
         t->chain ? v_load(t->chain + r * PANEL + j * LANES) : v_set(0);
-    const float *a = t->a, *b = t->b;
+    const elem *a = t->a;
+    const unit *b = t->b;
     const char *ahead = t->fetch;
-    int64_t ld_a = t->ld_a;
-    tile_fetch(t->prior, t->ld_prior, rows, across);
-    tile_fetch(t->add, t->ld_add, rows, across);
-    for (int64_t k = 0; k < t->depth; k++, a++, b += PANEL, ahead += fetch) {
+    int64_t ld_a = t->ld_a, whole = t->depth - (UNIT > 1 && t->rest);
+    tile_fetch(t->prior, t->ld_prior, sizeof *t->prior, rows, across);
+    tile_fetch(t->add, t->ld_add, sizeof *t->add, rows, across);
+    for (int64_t k = 0; k < whole; k++, a += UNIT, b += PANEL, ahead += fetch) {
         UNROLL for (int z = 0; z < fetch; z += 64) {
             if (fetch == STREAM_FETCH)
                 _mm_prefetch(ahead + z, _MM_HINT_T0);
             else
                 _mm_prefetch(ahead + z, _MM_HINT_T1);
         }
-        v16 column[ACROSS_MOST];
-        UNROLL for (int j = 0; j < across; j++) column[j] = v_load(b + j * LANES);
-        UNROLL for (int r = 0; r < rows; r++) {
-            v16 x = v_set(a[r * ld_a]);
-            UNROLL for (int j = 0; j < across; j++) sum[r][j] = v_fma(x, column[j], sum[r][j]);
-        }
+        tile_step(sum, a, ld_a, b, rows, across, UNIT);
     }
+    if (UNIT > 1 && t->rest) tile_step(sum, a, ld_a, b, rows, across, 1);
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < across; j++) {
         v16 y = sum[r][j];
         if (t->prior) y = v_add(v_load(t->prior + r * t->ld_prior + j * LANES), y);
         if (t->bias) y = v_add(y, v_load(t->bias + j * LANES));
-        if (t->add) y = v_add(y, v_load(t->add + r * t->ld_add + j * LANES));
-        v_store(t->out + r * t->ld_out + j * LANES, y);
+        if (t->add) y = v_add(y, e_load(t->add + r * t->ld_add + j * LANES));
+        if (t->sum)
+            v_store(t->sum + r * t->ld_out + j * LANES, y);
+        else
+            e_store(t->out + r * t->ld_out + j * LANES, y);
     }
 }
 
@@ -115,7 +131,9 @@ static void run_strip(const struct tile *first, int64_t rows) {
     const char *next = (const char *)(first->b + (n_pass == 1 ? STREAM_AHEAD / 4 : first->depth * PANEL));
     for (int column = 0; column < PANEL; column += slice) {
         struct tile t = *first;
-        t.b += column, t.out += column;
+        t.b += column;
+        if (t.sum) t.sum += column;
+        if (t.out) t.out += column;
         if (t.chain) t.chain += column;
         if (t.prior) t.prior += column;
         if (t.bias) t.bias += column;
@@ -126,7 +144,9 @@ static void run_strip(const struct tile *first, int64_t rows) {
             t.fetch = next;
             next += step == 0 ? 0 : t.depth * (32 << step);
             tiles[r][step](&t);
-            t.a += r * t.ld_a, t.out += r * t.ld_out;
+            t.a += r * t.ld_a;
+            if (t.sum) t.sum += r * t.ld_out;
+            if (t.out) t.out += r * t.ld_out;
             if (t.chain) t.chain += r * PANEL;
             if (t.prior) t.prior += r * t.ld_prior;
             if (t.add) t.add += r * t.ld_add;
@@ -139,10 +159,12 @@ static void run_block(const struct tile *block, int64_t rows, float *chain) {
     int64_t strip = rows <= STRIP_ROWS && pass_count(rows) > 1 ? STRIP_DEPTH : block->depth;
     for (int64_t k = 0; k < block->depth; k += strip) {
         struct tile t = *block;
-        t.a += k, t.b += k * PANEL, t.depth = min_of(strip, block->depth - k);
+        t.a += k * UNIT, t.b += k * PANEL, t.depth = min_of(strip, block->depth - k);
         if (k > 0) t.chain = chain;
-        if (k + strip < block->depth)
-            t.out = chain, t.ld_out = PANEL, t.prior = NULL, t.bias = NULL, t.add = NULL;
+        if (k + strip < block->depth) {
+            t.sum = chain, t.out = NULL, t.ld_out = PANEL, t.rest = 0;
+            t.prior = NULL, t.bias = NULL, t.add = NULL;
+        }
         run_strip(&t, rows);
     }
 }
@@ -154,14 +176,17 @@ static void finish_columns(const struct product *p, const float *sum, int64_t ro
         FOR_LANES(p->cols - column, i, k) {
             v16 y = v_load_n(sum + i, (int)k);
             if (p->bias) y = v_add(y, v_load_n(p->bias + column + i, (int)k));
-            if (p->add) y = v_add(y, v_load_n(p->add + (row + r) * p->ld_add + column + i, (int)k));
-            v_store_n(p->out + (row + r) * p->ld_out + column + i, y, (int)k);
+            if (p->add) y = v_add(y, e_load_n(p->add + (row + r) * p->ld_add + column + i, (int)k));
+            if (p->sum)
+                v_store_n(p->sum + (row + r) * p->ld_out + column + i, y, (int)k);
+            else
+                e_store_n(p->out + (row + r) * p->ld_out + column + i, y, (int)k);
         }
     }
 }
 
-void ISA_NAME(cpu_product_part)(const struct product *p, int64_t first_row, int64_t end_row,
-                                int64_t first_panel, int64_t end_panel) {
+void ELEM_NAME(cpu_product_part)(const struct product *p, int64_t first_row, int64_t end_row,
+                                 int64_t first_panel, int64_t end_panel) {
     float sum[BLOCK_ROWS * PANEL] __attribute__((aligned(64)));
     float chain[STRIP_ROWS * PANEL] __attribute__((aligned(64)));
     int64_t rows = end_row - first_row;
@@ -177,15 +202,17 @@ void ISA_NAME(cpu_product_part)(const struct product *p, int64_t first_row, int6
         }
         for (int64_t k = 0; k < p->depth; k += p->block) {
             struct tile t = {.a = p->a + first_row * p->ld_a + k,
-                             .b = p->panels + panel * p->panel_stride + k * PANEL,
+                             .b = p->panels + panel * p->panel_stride + k / UNIT * PANEL,
                              .prior = prior,
-                             .out = sum,
+                             .sum = sum,
                              .ld_a = p->ld_a,
                              .ld_prior = ld_prior,
                              .ld_out = PANEL,
-                             .depth = min_of(p->block, p->depth - k)};
+                             .depth = units_of(min_of(p->block, p->depth - k)),
+                             .rest = (int)(min_of(p->block, p->depth - k) % UNIT)};
             if (whole && k + p->block >= p->depth) {
-                t.out = p->out + at, t.ld_out = p->ld_out;
+                t.sum = p->sum ? p->sum + at : NULL, t.out = p->out ? p->out + at : NULL;
+                t.ld_out = p->ld_out;
                 if (p->bias) t.bias = p->bias + column;
                 if (p->add) t.add = p->add + first_row * p->ld_add + column, t.ld_add = p->ld_add;
             }
@@ -197,7 +224,7 @@ void ISA_NAME(cpu_product_part)(const struct product *p, int64_t first_row, int6
 }
 
 /* Many rows are split among threads by blocks of rows, few by panels. */
-void ISA_NAME(cpu_product)(const device *dev, const struct product *p) {
+void ELEM_NAME(cpu_product)(const device *dev, const struct product *p) {
     if (p->rows <= 0 || p->cols <= 0) return;
     int n_thread = threads_for(dev, p->rows * p->cols * p->depth / 16);
     int64_t n_panel = (p->cols + PANEL - 1) / PANEL, n_block = (p->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
@@ -210,47 +237,6 @@ void ISA_NAME(cpu_product)(const device *dev, const struct product *p) {
         flush_denormals();
         int64_t row = i / n_group * height, end_row = min_of(row + height, p->rows);
         int64_t panel = i % n_group * width, end_panel = min_of(panel + width, n_panel);
-        if (row < end_row) ISA_NAME(cpu_product_part)(p, row, end_row, panel, end_panel);
+        if (row < end_row) ELEM_NAME(cpu_product_part)(p, row, end_row, panel, end_panel);
     }
-}
-
-/* ---- transposition in squares of 8 ---- */
-
-static void transpose_8(const float *from, int64_t ld_from, float *to, int64_t ld_to) {
-    __m256 row[8], pair[8], four[8];
-    UNROLL for (int i = 0; i < 8; i++) row[i] = _mm256_loadu_ps(from + i * ld_from);
-    UNROLL for (int i = 0; i < 8; i += 2) {
-        pair[i] = _mm256_unpacklo_ps(row[i], row[i + 1]);
-        pair[i + 1] = _mm256_unpackhi_ps(row[i], row[i + 1]);
-    }
-    UNROLL for (int i = 0; i < 8; i += 4) {
-        four[i] = _mm256_shuffle_ps(pair[i], pair[i + 2], 0x44);
-        four[i + 1] = _mm256_shuffle_ps(pair[i], pair[i + 2], 0xee);
-        four[i + 2] = _mm256_shuffle_ps(pair[i + 1], pair[i + 3], 0x44);
-        four[i + 3] = _mm256_shuffle_ps(pair[i + 1], pair[i + 3], 0xee);
-    }
-    UNROLL for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(to + i * ld_to, _mm256_permute2f128_ps(four[i], four[i + 4], 0x20));
-        _mm256_storeu_ps(to + (i + 4) * ld_to, _mm256_permute2f128_ps(four[i], four[i + 4], 0x31));
-    }
-}
-
-/* A piece of at most PANEL x PANEL: both sides stay in the first-level cache. */
-static void transpose_piece(const float *from, int64_t ld_from, int64_t rows, int64_t cols, float *to,
-                            int64_t ld_to) {
-    int64_t whole_rows = rows / 8 * 8, whole_cols = cols / 8 * 8;
-    for (int64_t r = 0; r < whole_rows; r += 8)
-        for (int64_t c = 0; c < whole_cols; c += 8)
-            transpose_8(from + r * ld_from + c, ld_from, to + c * ld_to + r, ld_to);
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = r < whole_rows ? whole_cols : 0; c < cols; c++)
-            to[c * ld_to + r] = from[r * ld_from + c];
-}
-
-void ISA_NAME(cpu_transpose)(const float *from, int64_t ld_from, int64_t rows, int64_t cols, float *to,
-                             int64_t ld_to) {
-    for (int64_t r = 0; r < rows; r += PANEL)
-        for (int64_t c = 0; c < cols; c += PANEL)
-            transpose_piece(from + r * ld_from + c, ld_from, min_of(PANEL, rows - r), min_of(PANEL, cols - c),
-                            to + c * ld_to + r, ld_to);
 }

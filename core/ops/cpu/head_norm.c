@@ -2,13 +2,12 @@
  */
 #include <math.h>
 
-#include "core/ops/cpu/cpu.h"
+#include "core/ops/cpu/elem.h"
 #include "core/ops/cpu/threads.h"
-#include "core/ops/cpu/vec.h"
 
-static float mean_of_products(const float *a, const float *b, int d) {
+static float mean_of_squares(const elem *x, int d) {
     v16 sum = v_set(0);
-    FOR_LANES(d, i, k) sum = v_fma(v_load_n(a + i, k), v_load_n(b + i, k), sum);
+    FOR_LANES(d, i, k) sum = v_fma(e_load_n(x + i, k), e_load_n(x + i, k), sum);
     return v_sum(sum) / (float)d;
 }
 
@@ -17,17 +16,17 @@ static void head_norm_rows(const struct op_head_norm *o) {
 #pragma omp for schedule(static) nowait
     for (int r = 0; r < o->x.rows; r++)
         for (int h = 0; h < o->n_head; h++) {
-            const float *x = o->x.data + r * o->x.ld + (int64_t)h * d;
-            float *y = o->y.data + r * o->y.ld + (int64_t)h * d;
-            float rstd = 1.0f / sqrtf(mean_of_products(x, x, d) + o->eps);
+            const elem *x = elem_row(o->x, r) + (int64_t)h * d;
+            elem *y = elem_row(o->y, r) + (int64_t)h * d;
+            float rstd = 1.0f / sqrtf(mean_of_squares(x, d) + o->eps);
             v16 s = v_set(rstd);
             if (o->rstd.data) o->rstd.data[r * o->rstd.ld + h] = rstd;
             FOR_LANES(d, i, k)
-            v_store_n(y + i, v_mul(v_mul(v_load_n(x + i, k), s), v_load_n(o->gain.data + i, k)), k);
+            e_store_n(y + i, v_mul(v_mul(e_load_n(x + i, k), s), v_load_n(o->gain.data + i, k)), k);
         }
 }
 
-void ISA_NAME(cpu_head_norm)(device *dev, const struct op_head_norm *o) {
+void ELEM_NAME(cpu_head_norm)(device *dev, const struct op_head_norm *o) {
     ON_THREADS(threads_for(dev, mat_elements(o->x) * 2), head_norm_rows(o));
 }
 
@@ -35,19 +34,19 @@ void ISA_NAME(cpu_head_norm)(device *dev, const struct op_head_norm *o) {
 static void head_dx(const struct op_head_norm_dx *o, int r, int h) {
     int d = o->x.cols / o->n_head;
     int64_t column = (int64_t)h * d;
-    const float *x = o->x.data + r * o->x.ld + column, *dy = o->dy.data + r * o->dy.ld + column;
+    const elem *x = elem_row(o->x, r) + column, *dy = elem_row(o->dy, r) + column;
     const float *gain = o->gain.data;
-    float *dx = o->dx.data + r * o->dx.ld + column;
+    elem *dx = elem_row(o->dx, r) + column;
     v16 s = v_set(o->rstd.data[r * o->rstd.ld + h]), sum = v_set(0);
     FOR_LANES(d, i, k) {
-        v16 g = v_mul(v_load_n(dy + i, k), v_load_n(gain + i, k));
-        sum = v_fma(g, v_mul(v_load_n(x + i, k), s), sum);
+        v16 g = v_mul(e_load_n(dy + i, k), v_load_n(gain + i, k));
+        sum = v_fma(g, v_mul(e_load_n(x + i, k), s), sum);
     }
     v16 mean = v_set(v_sum(sum) / (float)d);
     FOR_LANES(d, i, k) {
-        v16 g = v_mul(v_load_n(dy + i, k), v_load_n(gain + i, k));
-        v16 u = v_mul(v_load_n(x + i, k), s);
-        v_store_n(dx + i, v_mul(s, v_sub(g, v_mul(u, mean))), k);
+        v16 g = v_mul(e_load_n(dy + i, k), v_load_n(gain + i, k));
+        v16 u = v_mul(e_load_n(x + i, k), s);
+        e_store_n(dx + i, v_mul(s, v_sub(g, v_mul(u, mean))), k);
     }
 }
 
@@ -65,8 +64,8 @@ static void head_dgain_block(const struct op_head_norm_dx *o, int row, int end, 
         for (int h = 0; h < o->n_head; h++) {
             int64_t column = (int64_t)h * d + first;
             v16 s = v_set(o->rstd.data[r * o->rstd.ld + h]);
-            v16 u = v_mul(v_load_n(o->x.data + r * o->x.ld + column, n), s);
-            sum = v_fma(v_load_n(o->dy.data + r * o->dy.ld + column, n), u, sum);
+            v16 u = v_mul(e_load_n(elem_row(o->x, r) + column, n), s);
+            sum = v_fma(e_load_n(elem_row(o->dy, r) + column, n), u, sum);
         }
     float *dgain = o->dgain.data + first;
     v_store_n(dgain, v_add(v_load_n(dgain, n), sum), n);
@@ -81,7 +80,7 @@ static void head_dgain_strips(const struct op_head_norm_dx *o) {
                              (int)min_of(LANES, d - first));
 }
 
-void ISA_NAME(cpu_head_norm_dx)(device *dev, const struct op_head_norm_dx *o) {
+void ELEM_NAME(cpu_head_norm_dx)(device *dev, const struct op_head_norm_dx *o) {
     int n_thread = threads_for(dev, mat_elements(o->x) * 4);
     if (o->dgain.data) ON_THREADS(n_thread, head_dgain_strips(o)); /* before dx, which may overwrite dy */
     ON_THREADS(n_thread, head_dx_rows(o));

@@ -4,13 +4,12 @@
 #ifndef RLHF_OPS_CPU_KV_H
 #define RLHF_OPS_CPU_KV_H
 
-#include "core/ops/cpu/cpu.h"
+#include "core/ops/cpu/elem.h"
 
-/* Floats of one key head in a page. */
-static inline int64_t kv_head_floats(int head_dim) { return (int64_t)2 * head_dim * KV_PAGE; }
+/* Elements of one key head in a page. */
+static inline int64_t kv_head_size(int head_dim) { return (int64_t)2 * head_dim * KV_PAGE; }
 
 /* Positions [first, first + n) of one key head's page from rows k and v [n, head_dim], both ld apart. */
-void ISA_NAME(kv_put)(float *page, int first, int n, const float *k, const float *v, int64_t ld,
-                      int head_dim);
+void ELEM_NAME(kv_put)(elem *page, int first, int n, const elem *k, const elem *v, int64_t ld, int head_dim);
 
 #endif

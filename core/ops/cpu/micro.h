@@ -14,19 +14,21 @@
 
 enum { MICRO_ROWS = 6 };
 
-/* out[rows, cols] = (continued ? out : 0) + a[rows, depth] b[depth, cols]. */
+/* out[rows, cols] = (continued ? out : 0) + a[rows, depth] b[depth, cols]; b's elements are of the type. */
 struct micro {
-    const float *a, *b;
+    const float *a;
+    const void *b;
     float *out;
+    dtype type;
     int64_t ld_a, ld_b, ld_out;
     int rows, cols, depth, continued;
     /* Memory as large as b that will be read next: it is fetched into the second-level cache. NULL: none. */
-    const float *next;
+    const void *next;
 };
 
 /* a: element (r, k) at a[r ld_a + k]. */
 void ISA_NAME(micro_product)(const struct micro *p);
-/* a is held transposed: element (r, k) at a[k ld_a + r]. next is ignored. */
+/* a is held transposed: element (r, k) at a[k ld_a + r]. b is f32; next is ignored. */
 void ISA_NAME(micro_product_t)(const struct micro *p);
 
 #endif

@@ -1,8 +1,8 @@
-/* What the machine could do at most: the rate of independent fused multiply-adds. */
+/* What the machine could do at most: the rate of independent multiply-adds of units. */
 #include <stdlib.h>
 #include <time.h>
 
-#include "core/ops/cpu/cpu.h"
+#include "core/ops/cpu/elem.h"
 
 /* So many chains hide the latency of a fused multiply-add and fit the registers. */
 #ifdef ISA_avx512
@@ -15,12 +15,18 @@ enum { STEPS = 1 << 16, PIECES = 64 };
 
 /* Returns a sum, so that nothing is left out. */
 static float run_piece(void) {
-    v16 x[CHAINS], a = v_set(0.999f), b = v_set(1e-3f);
+    elem one[LANES * UNIT], tiny[UNIT];
+    v16 x[CHAINS];
+    for (int i = 0; i < UNIT; i++) {
+        e_store(one + i * LANES, v_set(1));
+        e_store_n(tiny + i, v_set(0x1p-20f), 1);
+    }
+    units a = u_set(tiny, UNIT), b = u_load((const void *)one);
     /* No two lanes are alike: a compiler would compute them once. */
     for (int j = 0; j < CHAINS; j++) x[j] = v_add(v_iota(), v_set((float)(LANES * j)));
     for (int i = 0; i < STEPS; i++) {
 #pragma GCC unroll 12
-        for (int j = 0; j < CHAINS; j++) x[j] = v_fma(x[j], a, b);
+        for (int j = 0; j < CHAINS; j++) x[j] = u_fma(a, b, x[j]);
     }
     for (int j = 1; j < CHAINS; j++) x[0] = v_add(x[0], x[j]);
     return v_sum(x[0]);
@@ -47,15 +53,15 @@ static double thread_rate(void) {
         double started = thread_seconds();
         volatile float sum = run_piece();
         (void)sum;
-        rate[i] = 2.0 * LANES * CHAINS * STEPS / (thread_seconds() - started);
+        rate[i] = 2.0 * UNIT * LANES * CHAINS * STEPS / (thread_seconds() - started);
     }
     qsort(rate, PIECES, sizeof *rate, compare);
     return rate[PIECES / 2];
 }
 
-double ISA_NAME(cpu_measure_peak)(device *dev) {
+double ELEM_NAME(cpu_measure_peak)(int n_thread) {
     double rate = 0;
-#pragma omp parallel num_threads(dev->n_thread) reduction(+ : rate)
+#pragma omp parallel num_threads(n_thread) reduction(+ : rate)
     rate += thread_rate();
     return rate;
 }

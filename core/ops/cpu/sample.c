@@ -169,17 +169,17 @@ static int32_t choose(const struct op_sample *o, const struct slab *slab, int ro
     return best_id(&best, slab->n_vocab);
 }
 
-void ISA_NAME(cpu_sample)(device *dev, const struct op_sample *o) {
+void ELEM_NAME(cpu_sample)(device *dev, const struct op_sample *o) {
     int cuts = !o->greedy && ((o->top_k > 0 && o->top_k < o->n_vocab) || o->top_p < 1);
     for (int first = 0; first < o->hidden.rows; first += ROW_BLOCK) {
         mat hidden = mat_rows(o->hidden, first, (int)min_of(ROW_BLOCK, o->hidden.rows - first));
         struct slab slab =
-            ISA_NAME(cpu_slab_fill)(dev, hidden, o->w, o->n_vocab, o->temperature, o->scratch.data);
+            ELEM_NAME(cpu_slab_fill)(dev, hidden, o->w, o->n_vocab, o->temperature, o->scratch.data);
         int n_thread = threads_for(dev, SAMPLE_WORK * (int64_t)slab.rows * slab.n_vocab);
 #pragma omp parallel for num_threads(n_thread) schedule(dynamic) if (n_thread > 1)
         for (int r = 0; r < slab.rows; r++) {
             flush_denormals();
-            float lse = ISA_NAME(cpu_softmax_row)(&slab, r).lse;
+            float lse = ELEM_NAME(cpu_softmax_row)(&slab, r).lse;
             struct cut cut = cuts ? find_cut(o, &slab, r, lse) : (struct cut){-INFINITY, 0};
             int32_t token = choose(o, &slab, r, first + r, cut);
             o->token.data[first + r] = token;

@@ -3,7 +3,7 @@
 #ifndef RLHF_OPS_CPU_VOCAB_H
 #define RLHF_OPS_CPU_VOCAB_H
 
-#include "core/ops/cpu/cpu.h"
+#include "core/ops/cpu/elem.h"
 
 /* Logits [rows][ld] of at most ROW_BLOCK rows; each row ends with -inf from n_vocab to a multiple of
    VOCAB_TILE. */
@@ -21,14 +21,14 @@ struct softmax {
 
 /* Floats of a slab, and of a row in it: not a multiple of a page, so that rows do not collide in the cache.
  */
-int64_t ISA_NAME(cpu_slab_size)(int64_t rows, int64_t n_vocab);
+int64_t ELEM_NAME(cpu_slab_size)(int64_t rows, int64_t n_vocab);
 
 /* Fills a slab at `memory` with the logits of hidden's rows. */
-struct slab ISA_NAME(cpu_slab_fill)(const device *dev, mat hidden, weight w, int n_vocab, float temperature,
-                                    float *memory);
+struct slab ELEM_NAME(cpu_slab_fill)(const device *dev, mat hidden, weight w, int n_vocab, float temperature,
+                                     float *memory);
 
 /* One pass: 16 lanes of a running maximum m, l = sum exp(z - m) and t = sum exp(z - m) (z - m). */
-struct softmax ISA_NAME(cpu_softmax_row)(const struct slab *slab, int row);
+struct softmax ELEM_NAME(cpu_softmax_row)(const struct slab *slab, int row);
 
 /* z of logits; -1e30 for -inf, so that no difference is infinite. */
 static inline v16 slab_z(v16 logits, v16 inverse_temperature) {

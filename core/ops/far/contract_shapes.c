@@ -71,8 +71,9 @@ SHAPES(linear_dw) {
     SAME(dy.rows, x.rows);
     HOLDS_IF(db, dw.rows);
     int cols = o->dw.cols > o->dw.rows ? o->dw.cols : o->dw.rows;
-    holds_scratch(c, o->scratch,
-                  (struct scratch_need){.max_token = o->x.rows, .max_cols = cols, .backward = 1});
+    holds_scratch(
+        c, o->scratch,
+        (struct scratch_need){.max_token = o->x.rows, .max_cols = cols, .backward = 1, .type = o->x.type});
 }
 
 SHAPES(weights_pack) {
@@ -210,8 +211,9 @@ SHAPES(attention) {
         SAME(lse.rows, qkv.rows);
         SAME(lse.cols, shape.n_head);
     }
-    holds_scratch(c, o->scratch,
-                  (struct scratch_need){.max_len = o->max_len, .head_dim = o->shape.head_dim, .backward = 0});
+    holds_scratch(
+        c, o->scratch,
+        (struct scratch_need){.max_len = o->max_len, .head_dim = o->shape.head_dim, .type = o->qkv.type});
 }
 
 SHAPES(attention_dx) {
@@ -221,8 +223,10 @@ SHAPES(attention_dx) {
     SAME_SHAPE(dout, out);
     SAME(lse.rows, qkv.rows);
     SAME(lse.cols, shape.n_head);
-    holds_scratch(c, o->scratch,
-                  (struct scratch_need){.max_len = o->max_len, .head_dim = o->shape.head_dim, .backward = 1});
+    holds_scratch(
+        c, o->scratch,
+        (struct scratch_need){
+            .max_len = o->max_len, .head_dim = o->shape.head_dim, .backward = 1, .type = o->qkv.type});
 }
 
 SHAPES(kv_write) {
@@ -244,8 +248,11 @@ static void shape_of_head(check *c, mat hidden, const weight *w, int n_vocab, ve
     holds_forward(c, w);
     if (backward) holds_backward(c, w);
     holds_scratch(c, scratch,
-                  (struct scratch_need){
-                      .max_row = hidden.rows, .width = hidden.cols, .vocab = n_vocab, .backward = backward});
+                  (struct scratch_need){.max_row = hidden.rows,
+                                        .width = hidden.cols,
+                                        .vocab = n_vocab,
+                                        .backward = backward,
+                                        .type = hidden.type});
 }
 
 SHAPES(vocab) {

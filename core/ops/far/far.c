@@ -161,7 +161,7 @@ static int64_t far_scratch(const device *dev, const struct scratch_need *need) {
     return cpu->ops->scratch(cpu, need);
 }
 
-static double far_measure_peak(device *dev) { return device_peak_flops(far_of(dev)->cpu); }
+static double far_measure_peak(device *dev, dtype type) { return device_peak_flops(far_of(dev)->cpu, type); }
 
 /* ---- memory ---- */
 
