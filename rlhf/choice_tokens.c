@@ -7,7 +7,7 @@
 typedef struct encoder {
     const tokenizer *tok;
     const choice_setting *how;
-    int start_token, context;
+    int end_of_text, context;
     choice_tokens *out;
     int32_t *scratch;
     buffer text; /* context, then context and choice */
@@ -40,24 +40,29 @@ static status encode_choice(encoder *e, const question *q, int i, size_t n_text,
     return ints_check(&t->token, err);
 }
 
-/* Cuts the context so that it fits with the longest choice, which must leave it at least one token. */
-static status fit(encoder *e, const question *q, choice_question *cq, error *err) {
-    choice_tokens *t = e->out;
-    int longest = 0, all = 0;
-    for (int i = cq->first; i < t->n_choice; i++) {
-        all += t->length[i] - 1;
-        if (t->length[i] > longest) longest = t->length[i];
-    }
-    int room = e->context + 1 - longest;
-    if (room < 1)
+/* Cuts the context to so many tokens; what stands before a text stays. */
+static status cut_context(encoder *e, const question *q, choice_question *cq, int room, int longest,
+                          error *err) {
+    const ints *before = tokenizer_before(e->tok);
+    int32_t *token = e->out->token.data;
+    if (room <= (int)before->len)
         return error_set(err, STATUS_DATA, "%s: a choice has %d tokens, the model's context is %d", q->place,
                          longest, e->context);
-    if (cq->n_context > room) {
-        cq->start += cq->n_context - room;
-        cq->n_context = room;
-        t->n_cut++;
-    }
-    t->n_read += cq->n_context + all;
+    cq->start += cq->n_context - room;
+    cq->n_context = room;
+    for (size_t i = 0; i < before->len; i++) token[cq->start + (int64_t)i] = before->data[i];
+    e->out->n_cut++;
+    return STATUS_OK;
+}
+
+/* Makes the context fit with the longest choice. */
+static status fit(encoder *e, const question *q, choice_question *cq, error *err) {
+    choice_tokens *t = e->out;
+    int longest = 0;
+    for (int i = cq->first; i < t->n_choice; i++)
+        if (t->length[i] > longest) longest = t->length[i];
+    int room = e->context + 1 - longest;
+    if (cq->n_context > room) TRY(cut_context(e, q, cq, room, longest, err));
     if (cq->n_context > t->longest_context) t->longest_context = cq->n_context;
     if (longest > t->longest_choice) t->longest_choice = longest;
     if (cq->n_choice > t->most_choices) t->most_choices = cq->n_choice;
@@ -68,6 +73,7 @@ static status encode_question(encoder *e, const question *q, uint64_t id, error 
     choice_tokens *t = e->out;
     const choice_setting *how = e->how;
     choice_question *cq = &t->question[t->n++];
+    const ints *start = tokenizer_before(e->tok);
     size_t before = t->token.len;
     int32_t *example = t->example + (size_t)(t->n - 1) * (size_t)how->shots;
     *cq = (choice_question){.start = (int64_t)before, .n_choice = q->n_choice, .first = t->n_choice};
@@ -75,10 +81,11 @@ static status encode_question(encoder *e, const question *q, uint64_t id, error 
     buffer_clear(&e->text);
     TRY(question_form_prompt(how->form, q, how->pool, example, how->shots, &e->text, err));
     size_t n_text = e->text.len, n_context;
+    ints_append(&t->token, start->data, start->len);
     TRY(tokenizer_encode(e->tok, e->text.data, n_text - (size_t)count_blanks_at_end(&e->text), &t->token,
                          err));
-    n_context = t->token.len - before;
-    if (n_context == 0) ints_push(&t->token, e->start_token);
+    n_context = t->token.len - before - start->len;
+    if (t->token.len == before) ints_push(&t->token, e->end_of_text);
     cq->n_context = (int)(t->token.len - before);
     for (int i = 0; i < q->n_choice; i++) TRY(encode_choice(e, q, i, n_text, n_context, err));
     return fit(e, q, cq, err);
@@ -97,10 +104,10 @@ static status make_room(encoder *e, const questions *asked, const int32_t *index
     return error_memory(err, "questions");
 }
 
-status choice_tokens_encode(const tokenizer *tok, int start_token, int context, const choice_setting *how,
+status choice_tokens_encode(const tokenizer *tok, int end_of_text, int context, const choice_setting *how,
                             const questions *asked, const int32_t *index, int n, choice_tokens *out,
                             error *err) {
-    encoder e = {.tok = tok, .how = how, .start_token = start_token, .context = context, .out = out};
+    encoder e = {.tok = tok, .how = how, .end_of_text = end_of_text, .context = context, .out = out};
     *out = (choice_tokens){0};
     status s = make_room(&e, asked, index, n, err);
     for (int i = 0; i < n && s == STATUS_OK; i++)

@@ -86,10 +86,8 @@ static status score_tokens(choices *c, const language_model *lm, const char *mod
 static status ask(choices *c, const language_model *lm, const char *model, int shots, error *err) {
     choice_setting how = {&c->form, c->pool, shots, (uint64_t)c->o->seed};
     choice_tokens t;
-    int start = tokenizer_special(lm->session.tok, TOKEN_END_OF_TEXT);
-    if (start < 0) start = lm->session.end_token;
-    TRY(choice_tokens_encode(lm->session.tok, start, model_get_config(lm->model)->context, &how, &c->asked,
-                             c->index, c->n, &t, err));
+    TRY(choice_tokens_encode(lm->session.tok, language_model_end_of_text(lm),
+                             model_get_config(lm->model)->context, &how, &c->asked, c->index, c->n, &t, err));
     status s = score_tokens(c, lm, model, shots, &t, err);
     choice_tokens_free(&t);
     return s;

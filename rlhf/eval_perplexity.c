@@ -38,7 +38,8 @@ typedef struct waiting {
 
 typedef struct perplexity {
     const perplexity_options *o;
-    int json, window, stride, start_token; /* start_token -1: none */
+    int json, window, stride;
+    ints start; /* what stands before a document */
     language_model lm;
     workspace *ws;
     pack pack;
@@ -131,11 +132,11 @@ static status add_window(perplexity *e, int document, int64_t begin, int64_t fir
     return STATUS_OK;
 }
 
-/* Every token but the first is predicted once: those of the first window, then `stride` more at a time, each
-   with at least window - stride tokens before it. */
-static status add_windows(perplexity *e, int document, int64_t bytes, error *err) {
-    int64_t n = (int64_t)e->token.len, first = 1, end = n < e->window ? n : e->window, before = e->bytes_done;
-    for (; n > 1; end = end + e->stride < n ? end + e->stride : n) {
+/* Every token from `first` on is predicted once: those of the first window, then `stride` more at a time,
+   each with at least window - stride tokens before it. */
+static status add_windows(perplexity *e, int document, int64_t first, int64_t bytes, error *err) {
+    int64_t n = (int64_t)e->token.len, end = n < e->window ? n : e->window, before = e->bytes_done;
+    for (; n > first; end = end + e->stride < n ? end + e->stride : n) {
         TRY(add_window(e, document, end > e->window ? end - e->window : 0, first, end, err));
         e->bytes_done = before + (int64_t)((double)bytes * ((double)end / (double)n));
         if (end == n) break;
@@ -171,14 +172,14 @@ static status add_document(documents *d, const char *place, double tokens, doubl
 
 static status measure_document(perplexity *e, const char *text, size_t len, const char *place, error *err) {
     const tokenizer *tok = e->lm.session.tok;
-    size_t unread = 0; /* bytes that nothing predicts */
+    size_t first = e->start.len, unread = 0; /* what nothing predicts: tokens, bytes */
     TRY(check_document(len, place, err));
     ints_clear(&e->token);
-    if (e->start_token >= 0) ints_push(&e->token, e->start_token);
+    ints_append(&e->token, e->start.data, first);
     if (tokenizer_encode(tok, text, len, &e->token, err) != STATUS_OK) return error_context(err, "%s", place);
-    if (e->start_token < 0) tokenizer_token_bytes(tok, e->token.data[0], &unread);
-    TRY(add_document(&e->documents, place, (double)e->token.len - 1, (double)(len - unread), err));
-    return add_windows(e, e->documents.n - 1, (int64_t)len, err);
+    if (first == 0) tokenizer_token_bytes(tok, e->token.data[first++], &unread);
+    TRY(add_document(&e->documents, place, (double)(e->token.len - first), (double)(len - unread), err));
+    return add_windows(e, e->documents.n - 1, (int64_t)first, (int64_t)len, err);
 }
 
 /* ---- what came out ---- */
@@ -291,9 +292,14 @@ static status choose_windows(perplexity *e, error *err) {
                          "eval perplexity: --stride is %" PRId64 ", must be below the window's %d",
                          e->o->stride, e->window);
     e->stride = e->o->stride ? (int)e->o->stride : (e->window + 1) / 2;
-    e->start_token = e->o->no_start ? -1 : tokenizer_special(e->lm.session.tok, TOKEN_END_OF_TEXT);
-    if (!e->o->no_start && e->start_token < 0) e->start_token = e->lm.session.end_token;
-    return STATUS_OK;
+    const ints *before = tokenizer_before(e->lm.session.tok);
+    ints_append(&e->start, before->data, before->len);
+    if (before->len == 0 && !e->o->no_start) ints_push(&e->start, language_model_end_of_text(&e->lm));
+    if ((int)e->start.len < e->window) return ints_check(&e->start, err);
+    return error_set(err, STATUS_USAGE,
+                     "eval perplexity: --window is %d, the tokenizer alone puts %zu tokens before a "
+                     "text",
+                     e->window, e->start.len);
 }
 
 static status open_work(perplexity *e, error *err) {
@@ -335,6 +341,7 @@ static void close_work(perplexity *e) {
     free(e->logprob);
     free(e->waiting);
     ints_free(&e->token);
+    ints_free(&e->start);
 }
 
 static status run_perplexity(const command_line *line, void *options, error *err) {
@@ -373,8 +380,10 @@ status eval_perplexity_command(int argc, char **argv, error *err) {
             "  --window N        tokens that the model sees at once (its context)\n"
             "  --stride N        tokens that a window goes on; each token but the first ones has at least\n"
             "                    window - stride before it (half the window)\n"
-            "  --no-start        a document's first token is not predicted, instead of behind an "
-            "end-of-text\n"
+            "  --no-start        no end-of-text before a document (where the tokenizer puts nothing of its "
+            "own "
+            "there):\n"
+            "                    its first token is not predicted\n"
             "  --threads N       0: all (0)\n"
             "  --max-bad N       so many bad lines are reported and left out (0)\n"
             "  --format NAME     table or json (table)\n"

@@ -257,15 +257,23 @@ static void test_questions_that_a_form_cannot_take(void **state) {
 /* ---- where a choice begins ---- */
 
 /* A few letters and the merges " b", "ab" and "abc". */
-static tokenizer *make_tokenizer(void) {
-    static const char JSON[] =
-        "{\"added_tokens\":[{\"id\":0,\"content\":\"<|endoftext|>\",\"special\":true}],"
+static tokenizer *make_tokenizer(int has_bos) {
+    static const char BOS[] =
+        "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":"
+        "{\"id\":\"<s>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[],"
+        "\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[10],\"tokens\":[\"<s>\"]}}},";
+    static const char REST[] =
+        "\"added_tokens\":[{\"id\":0,\"content\":\"<|endoftext|>\",\"special\":true},"
+        "{\"id\":10,\"content\":\"<s>\",\"special\":true}],"
         "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
         "\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1,\"b\":2,\"c\":3,"
         "\"x\":4,\"\u0120\":5,\"\u010a\":6,\"\u0120b\":7,\"ab\":8,\"abc\":9},"
         "\"merges\":[\"\u0120 b\",\"a b\",\"ab c\"]}}";
     tokenizer *tok;
-    OK(tokenizer_parse(JSON, sizeof JSON - 1, "a tokenizer", &tok, err));
+    buffer json = {0};
+    buffer_format(&json, "{%s%s", has_bos ? BOS : "", REST);
+    OK(tokenizer_parse(json.data, json.len, "a tokenizer", &tok, err));
+    buffer_free(&json);
     return tok;
 }
 
@@ -279,9 +287,9 @@ static void append(const tokenizer *tok, const choice_tokens *t, int64_t start, 
 }
 
 /* The pieces of context and choices of one question with choices c1 and c2. */
-static void expect_pieces(const char *directory, const char *form, int context_limit, const char *context,
-                          const char *c1, const char *c2, const char *want) {
-    tokenizer *tok = make_tokenizer();
+static void expect_pieces(const char *directory, int has_bos, const char *form, int context_limit,
+                          const char *context, const char *c1, const char *c2, const char *want) {
+    tokenizer *tok = make_tokenizer(has_bos);
     questions q;
     question_form f;
     choice_tokens t;
@@ -311,20 +319,27 @@ static void expect_pieces(const char *directory, const char *form, int context_l
 
 static void test_where_a_choice_begins(void **state) {
     /* The blank belongs to the choice, and is one token with it. */
-    expect_pieces(*state, "{context} {choice}", 64, "xx", "b", "bx", "[x][x] [ b] [ b][x]");
-    expect_pieces(*state, "{context} \\n{choice}", 64, "x", "b", "x", "[x] [ ][\n][b] [ ][\n][x]");
+    expect_pieces(*state, 0, "{context} {choice}", 64, "xx", "b", "bx", "[x][x] [ b] [ b][x]");
+    expect_pieces(*state, 0, "{context} \\n{choice}", 64, "x", "b", "x", "[x] [ ][\n][b] [ ][\n][x]");
     /* Encoded as a whole: what merges across the border is counted from the left. "abc" is one id and so is
        "ab": behind one id stands the rest. */
-    expect_pieces(*state, "{context}{choice}", 64, "ab", "cx", "xb", "[ab] [x] [x][b]");
-    expect_pieces(*state, "{context}{choice}", 64, "", "x", "ab", "[<|endoftext|>] [x] [ab]");
-    expect_pieces(*state, "{context} {choice}", 64, "", "b", "x", "[<|endoftext|>] [ b] [ ][x]");
+    expect_pieces(*state, 0, "{context}{choice}", 64, "ab", "cx", "xb", "[ab] [x] [x][b]");
+    expect_pieces(*state, 0, "{context}{choice}", 64, "", "x", "ab", "[<|endoftext|>] [x] [ab]");
+    expect_pieces(*state, 0, "{context} {choice}", 64, "", "b", "x", "[<|endoftext|>] [ b] [ ][x]");
     /* Four tokens are fed for the longer choice, its last one left out. */
-    expect_pieces(*state, "{context}{choice}", 4, "xbxbx", "bb", "x", "[x][b][x] [b][b] [x]");
-    expect_pieces(*state, "{context}{choice}", 3, "xbx", "bbb", "x", "[x] [b][b][b] [x]");
+    expect_pieces(*state, 0, "{context}{choice}", 4, "xbxbx", "bb", "x", "[x][b][x] [b][b] [x]");
+    expect_pieces(*state, 0, "{context}{choice}", 3, "xbx", "bbb", "x", "[x] [b][b][b] [x]");
+}
+
+static void test_bos(void **state) {
+    expect_pieces(*state, 1, "{context} {choice}", 64, "xx", "b", "bx", "[<s>][x][x] [ b] [ b][x]");
+    expect_pieces(*state, 1, "{context}{choice}", 64, "", "x", "ab", "[<s>] [x] [ab]");
+    expect_pieces(*state, 1, "{context}{choice}", 4, "xbxbx", "bb", "x", "[<s>][b][x] [b][b] [x]");
+    expect_pieces(*state, 1, "{context}{choice}", 1, "", "x", "b", "[<s>] [x] [b]");
 }
 
 static void test_choices_without_a_place(void **state) {
-    tokenizer *tok = make_tokenizer();
+    tokenizer *tok = make_tokenizer(0);
     questions q;
     question_form f;
     choice_tokens t;
@@ -360,6 +375,7 @@ int main(void) {
                                        TEST(test_bad_forms),
                                        TEST(test_questions_that_a_form_cannot_take),
                                        TEST(test_where_a_choice_begins),
+                                       TEST(test_bos),
                                        TEST(test_choices_without_a_place)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
