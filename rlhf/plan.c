@@ -44,10 +44,10 @@ static status plan_stages(const struct config *c, error *err) {
     if (n) return first;
     return error_set(err, STATUS_USAGE,
                      "plan: the config names no stage: set pretrain.train, sft.train, reward.init and "
-                     "reward.train, ppo.policy and ppo.prompts, or rounds.prompts");
+                     "reward.train, ppo.policy and ppo.prompts, rounds.prompts, or the shape of a model");
 }
 
-/* ---- rounds: from the shape, as long as there are no models ---- */
+/* ---- rounds, and shapes alone: from the shape, as long as there are no models ---- */
 
 typedef struct planner {
     const struct config *c;
@@ -91,7 +91,6 @@ static status add_workspace(planner *p, const model_config *shape, int tokens, i
 
 static status plan_sft(planner *p, const char *name, const struct config_sft *c, error *err) {
     memory_plan plan = {0};
-    if (c->train.n == 0) return STATUS_OK;
     TRY(add_trained(p, &p->shape, &c->optimizer, c->ema, "model", &plan, err));
     TRY(add_workspace(p, &p->shape, most_of(c->micro_tokens, p->length), c->keep, "model", &plan, err));
     int sample = c->sample_tokens < p->shape.context ? c->sample_tokens : p->shape.context;
@@ -191,13 +190,22 @@ static status find_shape(planner *p, error *err) {
     return STATUS_OK;
 }
 
-static status plan_parts(planner *p, error *err) {
-    TRY(find_shape(p, err));
-    TRY(plan_sft(p, "pretrain", &p->c->pretrain, err));
-    TRY(plan_sft(p, "sft", &p->c->sft, err));
+static status plan_rounds(planner *p, error *err) {
+    if (p->c->pretrain.train.n) TRY(plan_sft(p, "pretrain", &p->c->pretrain, err));
+    if (p->c->sft.train.n) TRY(plan_sft(p, "sft", &p->c->sft, err));
     TRY(plan_sampling(p, err));
     TRY(plan_reward(p, err));
-    TRY(plan_ppo(p, err));
+    return plan_ppo(p, err);
+}
+
+static status plan_shape(planner *p, error *err) {
+    TRY(plan_sft(p, "pretrain", &p->c->pretrain, err));
+    return plan_sampling(p, err);
+}
+
+static status plan_parts(planner *p, error *err) {
+    TRY(find_shape(p, err));
+    TRY(p->c->rounds.prompts.n ? plan_rounds(p, err) : plan_shape(p, err));
     printf(
         "\nThe stages run one after the other; the largest is %s: %.1f MiB. These are upper ends: how long "
         "prompts, answers and rankings\nreally are cannot be told before they are there, and each is taken "
@@ -206,7 +214,7 @@ static status plan_parts(planner *p, error *err) {
     return STATUS_OK;
 }
 
-static status plan_rounds(const struct config *c, error *err) {
+static status plan_from_shape(const struct config *c, error *err) {
     planner p = {.c = c, .largest_name = ""};
     TRY(device_open_cpu(c->threads, &p.dev, err));
     status s = plan_parts(&p, err);
@@ -216,19 +224,27 @@ static status plan_rounds(const struct config *c, error *err) {
 
 /* ---- the command ---- */
 
+/* Rounds, or a config that says no more than what a model looks like. */
+static int is_from_shape(const struct config *c) {
+    int names_stage = c->pretrain.train.n || c->sft.train.n || c->reward.train.n || c->ppo.prompts.n;
+    return c->rounds.prompts.n || (!names_stage && config_is_given(c->source, "model.d_model"));
+}
+
 status plan_command(int argc, char **argv, error *err) {
     static const struct config_program program = {
         .name = "rlhf plan",
         .purpose =
             "  Prints the bytes that each stage of the config will take, by purpose; nothing is written.\n"
-            "  Of a config for rounds whose models are not there yet they follow from section model.",
+            "  Of a config for rounds whose models are not there yet they follow from section model, and of "
+            "one that\n"
+            "  names no data: pre-training and sampling of its shape.",
         .example = "configs/rounds.yaml",
         .sections = CONFIG_OF_ROUNDS};
     struct config_options command = {0};
     struct config config = {0};
     status s = config_load(&program, argc, argv, &command, &config, err);
     if (s == STATUS_OK && !command.help) {
-        s = config.rounds.prompts.n ? plan_rounds(&config, err) : plan_stages(&config, err);
+        s = is_from_shape(&config) ? plan_from_shape(&config, err) : plan_stages(&config, err);
         if (s == STATUS_OK && fflush(stdout) != 0)
             s = error_set(err, STATUS_FAILED, "standard output cannot be written");
     }

@@ -70,6 +70,23 @@ static void test_rounds_are_an_upper_end(void **state) {
     buffer_free(&text);
 }
 
+/* A shape alone: its parameters, and what training them takes: weights, gradients and two moments at least.
+ */
+static void test_shape_alone(void **state) {
+    buffer out = {0};
+    (void)state;
+    plan((const char *[]){"plan", "configs/gpt3-small.yaml", "--set", "threads=1", NULL}, &out, STATUS_OK,
+         "");
+    assert_non_null(strstr(out.data, "(125.2M parameters, context 2048)"));
+    assert_true(total_of(&out, "pretrain") > 16 * 125200000L);
+    assert_true(total_of(&out, "sample") > 4 * 125200000L);
+    assert_int_equal(total_of(&out, "ppo"), 0);
+    buffer_clear(&out);
+    plan((const char *[]){"plan", "configs/gpt3-175b.yaml", "--set", "threads=1", NULL}, &out, STATUS_OK, "");
+    assert_true(total_of(&out, "pretrain") > 16 * 174600000000L);
+    buffer_free(&out);
+}
+
 static void test_refused(void **state) {
     const char *file = path_in(*state, "c.yaml");
     buffer out = {0};
@@ -112,7 +129,7 @@ static void test_report(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {TEST(test_rounds_before_they_begin),
-                                       TEST(test_rounds_are_an_upper_end), TEST(test_refused),
-                                       TEST(test_report)};
+                                       TEST(test_rounds_are_an_upper_end), TEST(test_shape_alone),
+                                       TEST(test_refused), TEST(test_report)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
