@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/half.h"
+#include "core/base/signal.h"
 #include "core/model/from_gguf_names.h"
 #include "core/model/placed.h"
 
@@ -145,11 +146,14 @@ static status write_tensors(const source *sources, int n, int head_dim, tensor_d
     }
     if (s == STATUS_OK)
         s = safetensors_shards_begin(directory, entries, n, SAFETENSORS_SHARD_BYTES, &o.writer, err);
-    if (s == STATUS_OK) {
-        for (int i = 0; i < n; i++)
-            (is_by_row(&sources[i]) ? put_matrix : put_columns)(&sources[i], head_dim, i, memory, &o);
-        s = safetensors_shards_commit(o.writer, err);
+    for (int i = 0; i < n && s == STATUS_OK; i++) {
+        (is_by_row(&sources[i]) ? put_matrix : put_columns)(&sources[i], head_dim, i, memory, &o);
+        if (signal_stop_requested()) s = error_set(err, STATUS_INTERRUPTED, "stopped by a signal");
     }
+    if (s == STATUS_OK)
+        s = safetensors_shards_commit(o.writer, err);
+    else
+        safetensors_shards_abandon(o.writer);
     free(o.half);
     free(entries);
     free(memory);

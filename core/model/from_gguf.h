@@ -15,7 +15,7 @@ status model_config_from_gguf(const gguf *file, model_config *out, error *err);
    into a directory that is there. Blocks become f32 (core/files/gguf_dequantize), llama.cpp's order of a
    head's rows for rope becomes Hugging Face's again. One row is in memory, or one tensor where it is stored
    transposed (GPT-2). STATUS_DATA names a tensor that is missing, has another shape or is none of the
-   model's; before anything is written. */
+   model's; before anything is written. STATUS_INTERRUPTED: a signal asked to stop. */
 status model_convert_gguf(const gguf *file, const model_config *config, tensor_dtype dtype,
                           const char *directory, error *err);
 

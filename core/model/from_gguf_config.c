@@ -149,10 +149,10 @@ static status read_tensors(const reader *r, model_config *c) {
                          embedding ? "no matrix of tokens" : "missing");
     c->vocab_size = c->n_vocab = (int)embedding->shape[0];
     c->tied = is_tied(r, embedding);
-    if (c->family == FAMILY_LLAMA) {
+    const family *f = family_of(c->family);
+    if (f->free_attention_bias)
         c->qkv_bias = c->out_bias = find_tensor(r, "layer.%d.qkv.bias", PART_Q) != NULL;
-        c->mlp_bias = find_tensor(r, "layer.%d.up.bias", PART_GATE) != NULL;
-    }
+    if (f->free_mlp_bias) c->mlp_bias = find_tensor(r, "layer.%d.up.bias", PART_GATE) != NULL;
     return expect_int(r, "vocab_size", c->vocab_size);
 }
 

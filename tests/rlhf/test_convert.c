@@ -5,9 +5,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <signal.h>
 #include <string.h>
 
 #include "core/base/file.h"
+#include "core/base/signal.h"
 #include "core/files/safetensors.h"
 #include "core/text/tokenizer.h"
 #include "rlhf/commands.h"
@@ -136,12 +138,21 @@ static void a_full_disk_leaves_nothing(void **state) {
     assert_int_equal(names_in(new), 1);
 }
 
+/* The last test: the request stays. */
+static void a_signal_leaves_nothing(void **state) {
+    write_files(*state, NULL);
+    signal_install();
+    raise(SIGTERM);
+    REFUSED(convert(*state, NULL, NULL, err), STATUS_INTERRUPTED, "stopped by a signal");
+    assert_int_equal(names_in(path_in(*state, "new")), 0);
+}
+
 int main(void) {
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, directory_setup, directory_teardown)
     const struct CMUnitTest tests[] = {
         IN_DIRECTORY(a_file_becomes_a_whole_directory), IN_DIRECTORY(the_stored_type_can_be_chosen),
         IN_DIRECTORY(a_bad_command_line_is_refused),    IN_DIRECTORY(what_fails_leaves_nothing),
-        IN_DIRECTORY(a_full_disk_leaves_nothing),
+        IN_DIRECTORY(a_full_disk_leaves_nothing),       IN_DIRECTORY(a_signal_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
