@@ -81,7 +81,7 @@ static void greet(const chat *c, const char *directory) {
     if (!c->is_terminal) return;
     printf("%s: %.1fM parameters, context %d tokens, template %s.\n"
            "/reset begins a new chat, /quit ends; Ctrl-C stops an answer.\n",
-           directory, (double)model_flat(c->lm.model)->count / 1e6, shape->context,
+           directory, (double)model_count_parameters(shape) / 1e6, shape->context,
            template_name(c->lm.session.chat));
 }
 

@@ -54,23 +54,22 @@ static status refuse_unknown(const weights *w, const safetensors *file, const pl
     return s;
 }
 
-static status load_tensor(weights *w, const safetensors *file, const placed *t, float *stored, float *ours,
-                          error *err) {
+/* The tensor as it lies among our parameters, on the host: in the file, or in one of the two buffers. */
+static status read_tensor(const weights *w, const safetensors *file, const placed *t, float *stored,
+                          float *ours, const float **out, error *err) {
     const char *name = stored_name(w, file, t->name);
     const tensor_entry *e = safetensors_find(file, name);
     TRY(safetensors_check_f32(file, name, t->n_dim, t->shape, err));
-    const void *from = e->data; /* f32 that lies as ours does is not copied before it goes to the device */
+    *out = e->data; /* f32 that lies as ours does is not copied */
     if (e->dtype != DTYPE_F32 || t->transposed) {
         TRY(safetensors_copy_f32(file, name, t->n_dim, t->shape, stored, err));
-        from = stored;
+        *out = stored;
     }
     if (t->transposed) {
         placed_transpose(stored, (int)t->shape[0], (int)t->shape[1], ours);
-        from = ours;
+        *out = ours;
     }
-    w->dev->ops->upload(w->dev, w->flat.master + placed_offset(t), from,
-                        sizeof(float) * (size_t)placed_count(t));
-    return w->dev->ops->sync(w->dev, err);
+    return STATUS_OK;
 }
 
 /* A score head may be missing: it has been drawn. */
@@ -110,16 +109,53 @@ static status check_file(const model_config *config, const safetensors *file, er
     return s;
 }
 
+/* By parameter, so that the parts of a matrix follow each other. */
+static int by_parameter(const void *a, const void *b) {
+    const placed *x = a, *y = b;
+    if (x->p != y->p) return x->p < y->p ? -1 : 1;
+    return (x->first > y->first) - (x->first < y->first);
+}
+
+/* What loading needs beside the weights. */
+typedef struct loading {
+    const safetensors *file;
+    float *stored, *ours; /* a tensor, on the host */
+    float *matrix;        /* one whole matrix on the device, of weights that keep packs alone */
+} loading;
+
+/* Uploads tensor t, the last part of its parameter or not; a matrix whose packs alone are kept goes into
+ * them. */
+static status load_tensor(weights *w, const loading *l, const placed *t, int is_last, error *err) {
+    const float *from;
+    size_t bytes = sizeof *from * (size_t)placed_count(t);
+    int packs_alone = t->p->offset < 0;
+    int64_t within = (int64_t)t->first * (t->n_dim == 1 ? 1 : t->p->cols);
+    TRY(read_tensor(w, l->file, t, l->stored, l->ours, &from, err));
+    w->dev->ops->upload(w->dev, (packs_alone ? l->matrix : w->flat.master + t->p->offset) + within, from,
+                        bytes);
+    if (packs_alone && is_last) {
+        weight packs = *weights_find_packs(w, t->p);
+        packs.w = mat_of(l->matrix, t->p->rows, t->p->cols);
+        op(w->dev, weights_pack, .w = packs);
+    }
+    return w->dev->ops->sync(w->dev, err);
+}
+
 static status load_tensors(weights *w, const safetensors *file, error *err) {
     placed *t;
     int n;
+    void *matrix = NULL;
     TRY(placed_list(w, &t, &n, err));
-    size_t most = (size_t)placed_largest(t, n);
+    qsort(t, (size_t)n, sizeof *t, by_parameter);
+    size_t most = (size_t)placed_largest(t, n), packed = (size_t)weights_largest_packed(w);
     float *stored = malloc(2 * most * sizeof *stored);
     status s = stored ? STATUS_OK : error_memory(err, "a tensor");
+    if (s == STATUS_OK && packed) s = w->dev->ops->allocate(w->dev, packed * sizeof *stored, &matrix, err);
+    loading l = {file, stored, stored + most, matrix};
     for (int i = 0; i < n && s == STATUS_OK; i++)
         if (!may_lack(&t[i]) || safetensors_find(file, t[i].name))
-            s = load_tensor(w, file, &t[i], stored, stored + most, err);
+            s = load_tensor(w, &l, &t[i], i + 1 == n || t[i + 1].p != t[i].p, err);
+    if (matrix) w->dev->ops->release(w->dev, matrix);
     free(stored);
     free(t);
     return s;
@@ -132,7 +168,7 @@ static status load_weights(device *dev, const char *directory, const model_confi
     *out = NULL;
     TRY(safetensors_open(directory, &file, err));
     status s = check_file(config, file, err);
-    if (s == STATUS_OK) s = weights_make(dev, config, use, out, err);
+    if (s == STATUS_OK) s = weights_make(dev, config, use, use != WEIGHTS_TRAINED, out, err);
     if (s == STATUS_OK && config->n_score)
         s = weights_draw(*out, (*out)->flat.n_param - 1 - config->score_bias, o->seed, o->round, err);
     if (s == STATUS_OK) s = load_tensors(*out, file, err);
@@ -304,14 +340,35 @@ status model_restore(model *m, const char *directory, error *err) {
 
 /* ---- writing ---- */
 
-/* Where the tensor lies on the device. The list may be that of a whole model whose body and head lie apart.
- */
-static const float *source_of(const model *m, const float *parameters, const placed *t) {
-    if (!m->adapter) return parameters + placed_offset(t);
-    const float *own = m->adapter->flat.master;
-    if (strcmp(t->p->name, "score.weight") == 0) return parameters + (m->adapter->score.data - own);
-    if (strcmp(t->p->name, "score.bias") == 0) return parameters + (m->adapter->score_bias.data - own);
-    return m->w->flat.master + weights_find_param(m->w, t->p->name)->offset + placed_offset(t) - t->p->offset;
+/* What saving needs beside the model. */
+typedef struct saving {
+    const model *m;
+    const float *parameters;
+    const safetensors *file; /* that the weights came from, where they are packed; NULL: they are not */
+    float *ours, *stored;    /* a tensor, on the host */
+} saving;
+
+/* The tensor as it lies among our parameters, into x->ours. The list may be that of a whole model whose body
+   and head lie apart, and whose matrices are still in the file. */
+static status fetch_tensor(const saving *x, const placed *t, error *err) {
+    const model *m = x->m;
+    const param *p = m->adapter ? weights_find_param(m->w, t->p->name) : NULL;
+    const float *from = x->parameters, *host;
+    size_t bytes = sizeof *from * (size_t)placed_count(t);
+    if (!m->adapter)
+        p = weights_find_param(m->w, t->p->name);
+    else if (!p)
+        from += (t->p->cols > 1 || t->p->rows > 1 ? m->adapter->score.data : m->adapter->score_bias.data) -
+                m->adapter->flat.master;
+    else
+        from = m->w->flat.master;
+    if (p && p->offset < 0) {
+        TRY(read_tensor(m->w, x->file, t, x->stored, x->ours, &host, err));
+        memmove(x->ours, host, bytes);
+        return STATUS_OK;
+    }
+    if (p) from += p->offset + placed_offset(t) - t->p->offset;
+    return m->dev->ops->download(m->dev, x->ours, from, bytes, err);
 }
 
 static status merge(const model *m, const float *parameters, const placed *t, float *rows, error *err) {
@@ -321,39 +378,48 @@ static status merge(const model *m, const float *parameters, const placed *t, fl
     return adapter_merge_rows(m->adapter, parameters, layer, site, t->first, t->n, t->p->cols, rows, err);
 }
 
-static status save_tensor(const model *m, const float *parameters, const placed *t, int index,
-                          safetensors_shards *out, float *ours, float *stored, error *err) {
-    size_t bytes = sizeof(float) * (size_t)placed_count(t);
-    TRY(m->dev->ops->download(m->dev, ours, source_of(m, parameters, t), bytes, err));
-    TRY(merge(m, parameters, t, ours, err));
-    if (t->transposed) placed_transpose(ours, (int)t->shape[1], (int)t->shape[0], stored);
-    safetensors_shards_put(out, index, t->transposed ? stored : ours, bytes);
+static status save_tensor(const saving *x, const placed *t, int index, safetensors_shards *out, error *err) {
+    TRY(fetch_tensor(x, t, err));
+    TRY(merge(x->m, x->parameters, t, x->ours, err));
+    if (t->transposed) placed_transpose(x->ours, (int)t->shape[1], (int)t->shape[0], x->stored);
+    safetensors_shards_put(out, index, t->transposed ? x->stored : x->ours,
+                           sizeof *x->ours * (size_t)placed_count(t));
     return STATUS_OK;
+}
+
+static status save_list(const saving *x, const placed *t, int n, const char *directory, uint64_t shard_bytes,
+                        error *err) {
+    safetensors_shards *out = NULL;
+    tensor_entry *entry = calloc((size_t)n, sizeof *entry);
+    if (!entry) return error_memory(err, "a list of tensors");
+    for (int i = 0; i < n; i++)
+        entry[i] = (tensor_entry){.name = t[i].name,
+                                  .dtype = DTYPE_F32,
+                                  .n_dim = t[i].n_dim,
+                                  .shape = {t[i].shape[0], t[i].shape[1]}};
+    status s = safetensors_shards_begin(directory, entry, n, shard_bytes, &out, err);
+    for (int i = 0; i < n && s == STATUS_OK; i++) s = save_tensor(x, &t[i], i, out, err);
+    if (s == STATUS_OK)
+        s = safetensors_shards_commit(out, err);
+    else
+        safetensors_shards_abandon(out);
+    free(entry);
+    return s;
 }
 
 static status save_tensors(const model *m, const weights *shape, const float *parameters,
                            const char *directory, uint64_t shard_bytes, error *err) {
     placed *t;
     int n;
+    safetensors *file = NULL;
     TRY(placed_list(shape, &t, &n, err));
     size_t most = (size_t)placed_largest(t, n);
     float *ours = malloc(2 * most * sizeof *ours);
-    tensor_entry *entry = calloc((size_t)n, sizeof *entry);
-    safetensors_shards *out = NULL;
-    status s = ours && entry ? STATUS_OK : error_memory(err, "a tensor");
-    for (int i = 0; i < n && s == STATUS_OK; i++)
-        entry[i] = (tensor_entry){.name = t[i].name,
-                                  .dtype = DTYPE_F32,
-                                  .n_dim = t[i].n_dim,
-                                  .shape = {t[i].shape[0], t[i].shape[1]}};
-    if (s == STATUS_OK) s = safetensors_shards_begin(directory, entry, n, shard_bytes, &out, err);
-    for (int i = 0; i < n && s == STATUS_OK; i++)
-        s = save_tensor(m, parameters, &t[i], i, out, ours, ours + most, err);
+    status s = ours ? STATUS_OK : error_memory(err, "a tensor");
+    if (s == STATUS_OK && m->w->packed) s = safetensors_open(m->w->directory, &file, err);
     if (s == STATUS_OK)
-        s = safetensors_shards_commit(out, err);
-    else
-        safetensors_shards_abandon(out);
-    free(entry);
+        s = save_list(&(saving){m, parameters, file, ours, ours + most}, t, n, directory, shard_bytes, err);
+    safetensors_close(file);
     free(ours);
     free(t);
     return s;

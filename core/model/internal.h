@@ -30,6 +30,7 @@ typedef struct weights {
     flat flat;
     param *params;
     weights_use use;
+    int packed;      /* the matrices that products read lie in their packs alone; their offsets are -1 */
     char *directory; /* that they were read from; NULL: made here */
     hash sha256;     /* of it, once has_hash */
     int has_hash;
@@ -152,9 +153,14 @@ static inline vec model_vec_grad(const model *m, vec p) {
 }
 /* weights.c: weights with memory and no values; then values for parameters [first, n_param); then the packs.
  */
-status weights_make(device *dev, const model_config *config, weights_use use, weights **out, error *err);
+status weights_make(device *dev, const model_config *config, weights_use use, int packed, weights **out,
+                    error *err);
 status weights_draw(weights *w, int first, uint64_t seed, int round, error *err);
 void weights_pack(weights *w);
+/* The packs that a parameter's matrix has; NULL: it has none. */
+weight *weights_find_packs(weights *w, const param *p);
+/* Elements of the largest matrix that lies in its packs alone; 0: none does. */
+int64_t weights_largest_packed(const weights *w);
 void weights_release(weights *w); /* one user less; the last one frees */
 /* SHA-256 of the directory they came from (lineage.h), read once. */
 status weights_hash(weights *w, hash *out, error *err);

@@ -29,7 +29,7 @@ status model_init(device *dev, const model_config *config, uint64_t seed, int tr
                   error *err) {
     weights *w;
     *out = NULL;
-    TRY(weights_make(dev, config, trained ? WEIGHTS_TRAINED : WEIGHTS_FROZEN, &w, err));
+    TRY(weights_make(dev, config, trained ? WEIGHTS_TRAINED : WEIGHTS_FROZEN, 0, &w, err));
     status s = weights_draw(w, 0, seed, 0, err);
     if (s == STATUS_OK) s = model_make(w, config, NULL, out, err);
     if (s == STATUS_OK)
@@ -37,23 +37,6 @@ status model_init(device *dev, const model_config *config, uint64_t seed, int tr
     else
         weights_release(w);
     return s;
-}
-
-status model_copy(model *to, const model *from, error *err) {
-    const flat *f = model_flat(to), *g = model_flat(from);
-    if (!model_config_same_body(&to->config, &from->config))
-        return error_set(err, STATUS_DATA, "the two models have different shapes");
-    for (int i = 0; i < f->n_param; i++)
-        for (int j = 0; j < g->n_param; j++) {
-            const param *p = &f->param[i], *q = &g->param[j];
-            if (strcmp(p->name, q->name) != 0) continue;
-            to->dev->ops->copy(to->dev, f->master + p->offset, g->master + q->offset,
-                               sizeof(float) * (size_t)p->count);
-        }
-    to->config.reward_mean = from->config.reward_mean;
-    to->config.reward_std = from->config.reward_std;
-    model_changed(to);
-    return to->dev->ops->sync(to->dev, err);
 }
 
 const model_config *model_get_config(const model *m) { return &m->config; }

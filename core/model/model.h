@@ -117,8 +117,6 @@ status model_init(device *dev, const model_config *config, uint64_t seed, int tr
                   error *err);
 /* Reads a directory that model_save wrote into a model of the same shape and heads. */
 status model_restore(model *m, const char *directory, error *err);
-/* Parameters of the same body copied on the device; heads of `to` that `from` lacks stay. */
-status model_copy(model *to, const model *from, error *err);
 void model_free(model *m);
 /* config.json and model.safetensors, above 5 GB shards with an index (file-by-file atomic); of an adapted
    model config.json, adapter_config.json, adapter_model.safetensors and base.json, which names the weights'
@@ -131,7 +129,8 @@ status model_save_merged(const model *m, const float *parameters, const char *di
 const model_config *model_get_config(const model *m);
 void model_set_reward_scale(model *m, float mean, float std); /* kept in config.json */
 device *model_device(const model *m);
-/* What is trained (also of a frozen model, grad NULL): the weights, or the adapter and the score head. */
+/* What is trained: the weights, or the adapter and the score head. Of a frozen model grad is NULL, and
+   matrices whose packed copies alone are kept have the offset -1. */
 const flat *model_flat(const model *m);
 const lora_options *model_lora(const model *m); /* of its adapter, every target by name; NULL: not adapted */
 /* The directory that an adapted model's weights came from; NULL: not adapted. */

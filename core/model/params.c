@@ -1,20 +1,53 @@
 /* The list of parameters, in the order in which they lie in the flat arrays, and what they are called. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "core/model/adapter.h"
 #include "core/model/internal.h"
+
+/* A matrix that products read, and nothing else. */
+static int is_product(const char *name) {
+    int layer;
+    adapter_site site;
+    return strcmp(name, "head.weight") == 0 || adapter_find_site(name, &layer, &site);
+}
+
+weight *weights_find_packs(weights *w, const param *p) {
+    int layer;
+    adapter_site site;
+    if (strcmp(p->name, "head.weight") == 0) return &w->head;
+    if (!adapter_find_site(p->name, &layer, &site)) return NULL;
+    layer_params *l = &w->layer[layer];
+    return site == ADAPTER_QKV   ? &l->qkv
+           : site == ADAPTER_OUT ? &l->out
+           : site == ADAPTER_UP  ? &l->up
+                                 : &l->down;
+}
+
+int64_t weights_largest_packed(const weights *w) {
+    int64_t most = 0;
+    for (int i = 0; i < w->flat.n_param; i++)
+        if (w->flat.param[i].offset < 0 && w->flat.param[i].count > most) most = w->flat.param[i].count;
+    return most;
+}
 
 /* Appends one parameter; while counting (w->params NULL) only the numbers grow. Each starts on a vector's
  * boundary. */
 static void add_param(weights *w, const char *name, int rows, int cols, int decays) {
     int64_t count = (int64_t)rows * cols;
+    int packs_alone = w->packed && is_product(name);
     if (w->params) {
         param *p = &w->params[w->flat.n_param];
-        *p = (param){.rows = rows, .cols = cols, .offset = w->flat.count, .count = count, .decays = decays};
+        *p = (param){.rows = rows,
+                     .cols = cols,
+                     .offset = packs_alone ? -1 : w->flat.count,
+                     .count = count,
+                     .decays = decays};
         snprintf(p->name, sizeof p->name, "%s", name);
     }
     w->flat.n_param++;
-    w->flat.count += (count + 15) / 16 * 16;
+    if (!packs_alone) w->flat.count += (count + 15) / 16 * 16;
 }
 
 static void add_layer_param(weights *w, int l, const char *name, int rows, int cols) {
@@ -77,9 +110,9 @@ typedef struct cursor {
     int next;
 } cursor;
 
-/* NULL while the memory is only measured. */
+/* NULL while the memory is only measured, and of a matrix that lies in its packs alone. */
 static float *place_of(const weights *w, const param *p) {
-    return w->flat.master ? w->flat.master + p->offset : NULL;
+    return w->flat.master && p->offset >= 0 ? w->flat.master + p->offset : NULL;
 }
 
 static mat next_mat(cursor *c) {

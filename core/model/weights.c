@@ -45,12 +45,13 @@ static void lay_out(weights *w, arena *a, const char *owner, memory_plan *plan) 
     if (plan) plan_add(plan, owner, "weights packed for products", a->used - before);
 }
 
-status weights_make(device *dev, const model_config *config, weights_use use, weights **out, error *err) {
+status weights_make(device *dev, const model_config *config, weights_use use, int packed, weights **out,
+                    error *err) {
     *out = NULL;
     TRY(model_config_check(config, 0, err));
     weights *w = calloc(1, sizeof *w);
     if (!w) return error_memory(err, "weights");
-    *w = (weights){.users = 1, .dev = dev, .config = *config, .use = use};
+    *w = (weights){.users = 1, .dev = dev, .config = *config, .use = use, .packed = packed};
     arena measure = {0}, a = {0};
     status s = weights_list_params(w, err);
     if (s == STATUS_OK) {
@@ -75,10 +76,14 @@ status weights_make(device *dev, const model_config *config, weights_use use, we
 static status plan_weights(device *dev, const model_config *config, weights_use use, const char *owner,
                            memory_plan *plan, error *err) {
     TRY(model_config_check(config, 0, err));
-    weights w = {.dev = dev, .config = *config, .use = use};
-    arena measure = {0};
+    weights w = {.dev = dev, .config = *config, .use = use, .packed = use != WEIGHTS_TRAINED};
+    arena measure = {0}, matrix = {0};
     status s = weights_list_params(&w, err);
     if (s == STATUS_OK) lay_out(&w, &measure, owner, plan);
+    if (s == STATUS_OK && w.packed) {
+        (void)ARENA_TAKE(&matrix, float, weights_largest_packed(&w));
+        plan_add(plan, owner, "one matrix, while the model is read", matrix.used);
+    }
     free(w.params);
     free(w.layer);
     return s;
@@ -158,7 +163,7 @@ status weights_draw(weights *w, int first, uint64_t seed, int round, error *err)
 
 static void pack(const weights *w, arena *a, weight *x) {
     (void)a;
-    op(w->dev, weights_pack, .w = *x);
+    if (x->w.data) op(w->dev, weights_pack, .w = *x);
 }
 
 void weights_pack(weights *w) { each_weight(w, pack, NULL); }

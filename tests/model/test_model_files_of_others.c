@@ -15,7 +15,7 @@
 #include "tests/support/model_cases.h"
 #include "tests/support/places.h"
 
-static const model_options as_it_is = {.language_head = -1, .n_score = -1, .score_bias = -1};
+static const model_options as_it_is = {.trained = 1, .language_head = -1, .n_score = -1, .score_bias = -1};
 
 /* A directory taken apart: a list of tensors to change, and the config's text. */
 enum { MOST_TENSORS = 24 };
