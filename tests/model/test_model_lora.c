@@ -19,7 +19,8 @@
 #include "tests/support/reference_model.h"
 
 static const int lengths[] = {31, 5, 70, 1};
-static const int cases[] = {CASE_GPT2, CASE_LLAMA, CASE_LLAMA_HEADS_64};
+static const int cases[] = {CASE_GPT2,  CASE_LLAMA, CASE_LLAMA_HEADS_64, CASE_MISTRAL,
+                            CASE_QWEN2, CASE_QWEN3, CASE_GEMMA};
 
 static const param *find(const flat *f, const char *name) {
     for (int i = 0; i < f->n_param; i++)
