@@ -1,5 +1,6 @@
 /* config.json as Hugging Face's GPT2Config, LlamaConfig and its descendants write it: written. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/buffer.h"
 #include "core/base/file.h"
@@ -34,19 +35,25 @@ static void put_gpt2(buffer *b, const model_config *c) {
         put_float(b, *p, 0);
 }
 
+/* Some versions of transformers want a point in these numbers. */
+static void put_factor(buffer *b, const char *key, float value) {
+    buffer_format(b, ", \"%s\": ", key);
+    size_t start = b->len;
+    buffer_json_float(b, value);
+    if (b->data && !strpbrk(b->data + start, ".e")) buffer_string(b, ".0");
+}
+
 /* In the keys that transformers has read since Llama 3.1; its version 5 still does. */
 static void put_rope(buffer *b, const model_config *c) {
     const rope_scaling *s = &c->rope_scaling;
     put_float(b, "rope_theta", c->rope_theta);
     if (s->kind == ROPE_UNSCALED) return;
-    buffer_format(b, ",\n  \"rope_scaling\": {\"rope_type\": \"%s\", \"factor\": ",
+    buffer_format(b, ",\n  \"rope_scaling\": {\"rope_type\": \"%s\"",
                   s->kind == ROPE_LINEAR ? "linear" : "llama3");
-    buffer_json_float(b, s->factor);
+    put_factor(b, "factor", s->factor);
     if (s->kind == ROPE_LLAMA3) {
-        buffer_string(b, ", \"low_freq_factor\": ");
-        buffer_json_float(b, s->low_freq_factor);
-        buffer_string(b, ", \"high_freq_factor\": ");
-        buffer_json_float(b, s->high_freq_factor);
+        put_factor(b, "low_freq_factor", s->low_freq_factor);
+        put_factor(b, "high_freq_factor", s->high_freq_factor);
         buffer_format(b, ", \"original_max_position_embeddings\": %d", s->original_context);
     }
     buffer_string(b, "}");

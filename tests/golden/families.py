@@ -4,7 +4,7 @@
 
 writes DIRECTORY/NAME: config.json and model.safetensors (or shards) of the language model, gradients.safetensors
 (of the mean negative log-probability of all tokens but the first of each sequence), score/ (the classifier of one
-label: config.json, model.safetensors) and figures.json. Needs torch, transformers (4.51 or later) and safetensors.
+label: config.json, model.safetensors) and figures.json. Needs torch, transformers (4.56 or later) and safetensors.
 tests/model/test_families.c reads them; families_check.py asks the opposite question.
 """
 import json

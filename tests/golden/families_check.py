@@ -3,7 +3,7 @@
     RLHF_SAVE_FAMILIES=/tmp/saved build/bin/test_families
     python3 tests/golden/families_check.py tests/golden/families /tmp/saved
 
-Needs what families.py needs.
+Needs torch and transformers (4.51 or later).
 """
 import json
 import os
@@ -16,8 +16,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 
 def load(auto, directory):
-    model, told = auto.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager",
-                                       output_loading_info=True)
+    model, told = auto.from_pretrained(directory, attn_implementation="eager", output_loading_info=True)
     wrong = {k: v for k, v in told.items() if v}
     if wrong:
         raise SystemExit(f"{directory}: {wrong}")
