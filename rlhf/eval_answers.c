@@ -172,7 +172,6 @@ status eval_answers_judge(eval_answers *a, judge *by, error *err) {
         const prompt_text *p = &a->prompt[one->prompt].prompt;
         item[i] = (judge_item){.prompt = p->text,
                                .messages = p->messages,
-                               .reference = p->reference,
                                .answer = {one->text, one->len},
                                .finished = one->finished,
                                .token = one->n_token ? a->token.data + one->token : NULL,

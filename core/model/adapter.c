@@ -148,14 +148,22 @@ static status list_params(adapter *a, error *err) {
     return STATUS_OK;
 }
 
+static vec take_backward(const adapter *a, arena *from, const weight *w) {
+    if (!a->trained) return (vec){0};
+    int64_t n = a->dev->ops->backward_pack(a->dev, w->type, w->w.rows, w->w.cols);
+    return (vec){ARENA_TAKE(from, float, n), n};
+}
+
+/* NULL while the memory is only measured. */
+static float *place_of(const adapter *a, const param *p) {
+    return a->flat.master ? a->flat.master + p->offset : NULL;
+}
+
 static void bind_weight(adapter *a, arena *from, int *next, weight *w) {
     const param *p = &a->params[(*next)++];
-    w->w = mat_of(a->flat.master + p->offset, p->rows, p->cols);
+    w->w = mat_of(place_of(a, p), p->rows, p->cols);
     w->forward.n = a->dev->ops->forward_pack(a->dev, w->type, p->rows, p->cols);
     w->forward.data = ARENA_TAKE(from, float, w->forward.n);
-    if (!a->trained) return;
-    w->backward.n = a->dev->ops->backward_pack(a->dev, w->type, p->rows, p->cols);
-    w->backward.data = ARENA_TAKE(from, float, w->backward.n);
 }
 
 static void lay_out(adapter *a, arena *from, const char *owner, memory_plan *plan) {
@@ -168,14 +176,20 @@ static void lay_out(adapter *a, arena *from, const char *owner, memory_plan *pla
     if (plan) plan_add(plan, owner, "adapter's gradients", from->used - before);
     before = from->used;
     for (int l = 0; l < a->config.n_layer; l++) {
-        for (int s = 0; s < ADAPTER_SITES; s++)
-            if (a->width[s]) bind_weight(a, from, &next, &a->a[l * ADAPTER_SITES + s]);
-        for (int p = 0; p < a->n_part; p++) bind_weight(a, from, &next, &a->b[l * a->n_part + p]);
+        weight *low = &a->a[l * ADAPTER_SITES], *high = &a->b[l * a->n_part];
+        for (int s = 0; s < ADAPTER_SITES; s++) {
+            if (!a->width[s]) continue;
+            bind_weight(a, from, &next, &low[s]);
+            low[s].backward = take_backward(a, from, &low[s]);
+        }
+        for (int p = 0; p < a->n_part; p++) {
+            bind_weight(a, from, &next, &high[p]);
+            high[p].backward = l ? a->b[p].backward : take_backward(a, from, &high[p]);
+        }
     }
     if (plan) plan_add(plan, owner, "adapter packed for products", from->used - before);
-    if (a->config.n_score)
-        a->score = (vec){a->flat.master + a->params[next].offset, a->params[next].count}, next++;
-    if (a->config.score_bias) a->score_bias = (vec){a->flat.master + a->params[next].offset, 1};
+    if (a->config.n_score) a->score = (vec){place_of(a, &a->params[next]), a->params[next].count}, next++;
+    if (a->config.score_bias) a->score_bias = (vec){place_of(a, &a->params[next]), 1};
 }
 
 static status begin(device *dev, const model_config *config, const lora_options *how, int trained, adapter *a,
@@ -276,7 +290,11 @@ void adapter_pack(adapter *a) {
     for (int l = 0; l < a->config.n_layer; l++) {
         for (int s = 0; s < ADAPTER_SITES; s++)
             if (a->width[s]) op(a->dev, weights_pack, .w = a->a[l * ADAPTER_SITES + s]);
-        for (int p = 0; p < a->n_part; p++) op(a->dev, weights_pack, .w = a->b[l * a->n_part + p]);
+        for (int p = 0; p < a->n_part; p++) {
+            weight forward = a->b[l * a->n_part + p];
+            forward.backward = (vec){0};
+            op(a->dev, weights_pack, .w = forward);
+        }
     }
 }
 
@@ -323,6 +341,7 @@ void adapter_backward(const adapter *a, int l, adapter_site site, mat x, mat low
         mat columns = mat_columns(dy, part->target.first, part->target.n);
         op(a->dev, linear_dw, .dw = grad_of(a, b->w), .dy = columns,
            .x = mat_columns(low, part->column, a->how.rank), .scratch = scratch);
+        op(a->dev, weights_pack, .w = *b);
         op(a->dev, linear_dx, .dx = mat_columns(dlow, part->column, a->how.rank), .dy = columns, .w = *b);
     }
     scale_rows(a, dlow);

@@ -43,7 +43,9 @@ struct adapter {
     int trained;
     void *memory;
     weight *a; /* [n_layer, ADAPTER_SITES]: the site's As, one below the other: [width, k] */
-    weight *b; /* [n_layer, n_part] */
+    /* [n_layer, n_part]. Packs of so few columns are mostly padding, so all layers share the backward packs
+       of a part: they are filled when backward comes to a layer. */
+    weight *b;
     vec score, score_bias;
 };
 
