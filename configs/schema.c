@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <string.h>
 
 #include "core/base/shape_limits.h"
 
@@ -27,13 +28,22 @@
 
 enum { MANY = 1000000000 };
 
+const char *const CONFIG_TEMPLATES[] = {"auto",       "plain",  "chatml", "qwen2",    "qwen2.5",
+                                        "smollm2",    "llama2", "llama3", "llama3.1", "mistral",
+                                        "mistral-v3", "zephyr", "gemma",  NULL};
+
+int config_find_template(const char *name) {
+    for (int i = 0; CONFIG_TEMPLATES[i]; i++)
+        if (!name || strcmp(CONFIG_TEMPLATES[i], name) == 0) return i;
+    return -1;
+}
+
 /* In the order of the enums of schema.h. */
 static const char *const DEVICE[] = {"auto", "cpu", NULL};
 static const char *const FAMILY[] = {"gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", NULL};
 static const char *const NORM[] = {"layer", "rms", NULL};
 static const char *const POSITION[] = {"learned", "rope", NULL};
 static const char *const ACTIVATION[] = {"gelu", "swiglu", "geglu", NULL};
-static const char *const TEMPLATE[] = {"auto", "plain", "chatml", NULL};
 static const char *const TOO_LONG[] = {"error", "cut", NULL};
 static const char *const SCHEDULE[] = {"constant", "linear", "cosine", NULL};
 static const char *const ADAM_EPS[] = {"torch", "tf1", NULL};
@@ -188,7 +198,7 @@ static const config_key TABLE[] = {
         "and qwen3."),
     FLOAT("model.rope_theta", model.rope_theta, "10000", 1, 1e9, "", "Base of the rotations' frequencies."),
 
-    WORD("data.template", data.template, TEMPLATE, "auto",
+    WORD("data.template", data.template, CONFIG_TEMPLATES, "auto",
          "How prompts and chats become tokens; auto: as tokenizer_config.json says, else plain."),
     TEXT("data.system", data.system, NULL, "System prompt of chats that have none."),
     TEXT("data.separator", data.separator, NULL,

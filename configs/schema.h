@@ -20,7 +20,6 @@ enum config_family {
 enum config_norm { CONFIG_NORM_LAYER, CONFIG_NORM_RMS };
 enum config_position { CONFIG_POSITION_LEARNED, CONFIG_POSITION_ROPE };
 enum config_activation { CONFIG_ACTIVATION_GELU, CONFIG_ACTIVATION_SWIGLU, CONFIG_ACTIVATION_GEGLU };
-enum config_template { CONFIG_TEMPLATE_AUTO, CONFIG_TEMPLATE_PLAIN, CONFIG_TEMPLATE_CHATML };
 enum config_too_long { CONFIG_TOO_LONG_ERROR, CONFIG_TOO_LONG_CUT };
 enum config_schedule { CONFIG_SCHEDULE_CONSTANT, CONFIG_SCHEDULE_LINEAR, CONFIG_SCHEDULE_COSINE };
 enum config_adam_eps { CONFIG_ADAM_EPS_TORCH, CONFIG_ADAM_EPS_TF1 };
@@ -78,7 +77,7 @@ struct config_model {
 
 /* How files are read, for all stages. */
 struct config_data {
-    int template;          /* enum config_template */
+    int template;          /* index into CONFIG_TEMPLATES */
     const char *system;    /* system prompt of chats without one; NULL: none */
     const char *separator; /* splits .txt files into documents; NULL: one document a file */
     int max_bad;           /* bad lines tolerated in all files of a stage together */
@@ -252,6 +251,11 @@ struct config {
     struct config_rounds rounds;
     struct config_eval eval;
 };
+
+/* The words of data.template: "auto", then the names of core/text/template.h; NULL behind the last. */
+extern const char *const CONFIG_TEMPLATES[];
+/* The index of one; NULL stands for auto. -1: there is none. */
+int config_find_template(const char *name);
 
 extern const config_table CONFIG_TABLE;
 

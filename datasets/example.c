@@ -169,11 +169,19 @@ status example_prompt(const data_options *o, const prompt_text *p, const char *p
     return s;
 }
 
-status example_document(const data_options *o, const char *text, size_t len, ints *tokens, error *err) {
-    TRY(tokenizer_encode(o->tok, text, len, tokens, err));
+/* What ends a document: end of text, or what the tokenizer or else the template has in its place. */
+static int document_end(const data_options *o) {
+    const char *eos = tokenizer_named(o->tok, "eos_token");
     int end = tokenizer_special(o->tok, TOKEN_END_OF_TEXT);
-    if (end < 0) end = template_end_token(o->chat, o->tok);
-    ints_push(tokens, end);
+    if (end < 0 && eos) end = tokenizer_special(o->tok, eos);
+    return end >= 0 ? end : template_end_token(o->chat, o->tok);
+}
+
+status example_document(const data_options *o, const char *text, size_t len, ints *tokens, error *err) {
+    const ints *before = tokenizer_before(o->tok);
+    ints_append(tokens, before->data, before->len);
+    TRY(tokenizer_encode(o->tok, text, len, tokens, err));
+    ints_push(tokens, document_end(o));
     return ints_check(tokens, err);
 }
 

@@ -53,7 +53,7 @@ void example_free_prompt(prompt_text *p);
 /* Appends the ids of a prompt, generation prompt included. place stands before messages. */
 status example_prompt(const data_options *o, const prompt_text *p, const char *place, ints *tokens,
                       error *err);
-/* Appends a document's ids and an end-of-text. */
+/* Appends a document's ids, behind a bos where the tokenizer has one, and an end-of-text. */
 status example_document(const data_options *o, const char *text, size_t len, ints *tokens, error *err);
 
 /* SPLIT_TRAIN, ... of a name; STATUS_DATA for another. */

@@ -64,7 +64,6 @@ static status find_tokenizer(const char *model_directory, char **out, error *err
 }
 
 static status open_tokenizer(session *s, const char *model_directory, error *err) {
-    static const char *const template_word[] = {"auto", "plain", "chatml"};
     const char *path = s->config->tokenizer.path;
     if (!path && !model_directory)
         return error_set(err, STATUS_USAGE,
@@ -75,12 +74,13 @@ static status open_tokenizer(session *s, const char *model_directory, error *err
     status st = tokenizer_load(path ? path : found, &s->tok, err);
     free(found);
     TRY(st);
-    TRY(template_choose(template_word[s->config->data.template], s->tok, &s->chat, err));
+    TRY(template_choose(CONFIG_TEMPLATES[s->config->data.template], s->tok, &s->chat, err));
     s->end_token = template_end_token(s->chat, s->tok);
     s->n_vocab = tokenizer_vocab(s->tok);
     if (s->end_token < 0)
         return error_set(err, STATUS_DATA, "%s: the tokenizer has no %s, which ends an answer of template %s",
-                         path ? path : model_directory, template_end_name(s->chat), template_name(s->chat));
+                         path ? path : model_directory, template_end_of(s->chat, s->tok),
+                         template_name(s->chat));
     return STATUS_OK;
 }
 

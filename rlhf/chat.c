@@ -157,7 +157,7 @@ status chat_command(int argc, char **argv, error *err) {
             "  --max-tokens N    of an answer (256)\n"
             "  --seed N          the same messages get the same answers (1)\n"
             "  --system TEXT     system prompt\n"
-            "  --template NAME   plain (Human and Assistant) or chatml (as the tokenizer says)\n"
+            "  --template NAME   plain (Human and Assistant), chatml, llama3 ... (as the tokenizer says)\n"
             "  --format TEXT     no chat: each line is a prompt of its own, as TEXT with {} for the line\n"
             "                    and \\n for a newline. The demo's models want 'Q: {}\\nA:'\n"
             "  --threads N       0: all (0)",

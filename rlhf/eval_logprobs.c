@@ -248,7 +248,7 @@ status eval_logprobs_command(int argc, char **argv, error *err) {
             "  {\"text\"}, {\"prompt\",\"completion\"}, {\"messages\"}, or those of answers.jsonl, whose\n"
             "  \"tokens\" are taken as they are.\n"
             "  --temperature T   logits / T, as in sampling (1)\n"
-            "  --template NAME   plain or chatml (as the tokenizer says)\n"
+            "  --template NAME   how chats become tokens: plain, chatml, llama3 ... (as the tokenizer says)\n"
             "  --system TEXT     system prompt of chats that have none\n"
             "  --max-bad N       so many bad lines are reported and left out (0)\n"
             "  --threads N       0: all (0)\n"

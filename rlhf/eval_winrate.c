@@ -61,12 +61,10 @@ static status check_sides(winrate_options *o, error *err) {
 
 /* Answers of a model, into a run directory of its own. The sides draw apart from each other. */
 static status sample(winrate *w, int i, const char *directory, error *err) {
-    static const char *const word[] = {"auto", "plain", "chatml"};
     const winrate_options *o = w->o;
     struct config c;
     TRY(config_load_file(NULL, NULL, 0, &c, err));
-    for (int t = 0; o->template && t < 3; t++)
-        if (strcmp(word[t], o->template) == 0) c.data.template = t;
+    c.data.template = config_find_template(o->template);
     c.run = directory;
     c.seed = o->seed;
     c.threads = (int)o->threads;
@@ -328,7 +326,8 @@ status eval_winrate_command(int argc, char **argv, error *err) {
             "  --temperature T    (1)\n"
             "  --greedy           the likeliest token each time\n"
             "  --max-tokens N     of an answer (128)\n"
-            "  --template NAME    plain or chatml (as each tokenizer says)\n"
+            "  --template NAME    how chats become tokens: plain, chatml, llama3 ... (as each tokenizer "
+            "says)\n"
             "  --seed N           (1)\n"
             "  --threads N        0: all (0)\n"
             "  --keep DIR         keeps the models' answers as runs DIR/a and DIR/b\n"

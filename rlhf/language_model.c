@@ -6,11 +6,9 @@
 #include "core/base/file.h"
 
 static status find_template(const char *name, int *out, error *err) {
-    static const char *const words[] = {"auto", "plain", "chatml"};
     const chat_template *unused;
-    for (*out = 0; *out < 3; ++*out)
-        if (!name || strcmp(name, words[*out]) == 0) return STATUS_OK;
-    return template_find(name, &unused, err);
+    *out = config_find_template(name);
+    return *out < 0 ? template_find(name, &unused, err) : STATUS_OK;
 }
 
 static status check_directory(const char *directory, error *err) {

@@ -72,7 +72,6 @@ static status import(rounds *r, const char *directory, error *err) {
 
 static status make_tokenizer(rounds *r, error *err) {
     const struct config *c = r->c;
-    static const char *const template_word[] = {"plain", "plain", "chatml"};
     const char *init = c->pretrain.train.n ? c->pretrain.init : c->sft.init;
     /* A model that is there brings the tokenizer that its ids are of. */
     r->tokenizer = c->tokenizer.path ? c->tokenizer.path : init;
@@ -88,7 +87,8 @@ static status make_tokenizer(rounds *r, error *err) {
     for (int i = 0; !texts.n && i < pre.n; i++) file[n++] = pre.value[i];
     for (int i = 0; !texts.n && i < sft.n; i++) file[n++] = sft.value[i];
     status s = tokenizer_make(file, n, c->data.separator, c->data.max_bad, c->tokenizer.vocab,
-                              template_word[c->data.template], r->tokenizer, r->log, err);
+                              c->data.template ? CONFIG_TEMPLATES[c->data.template] : "plain", r->tokenizer,
+                              r->log, err);
     free(file);
     return s;
 }

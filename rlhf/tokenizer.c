@@ -21,7 +21,7 @@ static status save_whole(const tokenizer *tok, const char *chat_template, const 
 
 status tokenizer_make(const char *const *files, int n_file, const char *separator, int max_bad, int vocab,
                       const char *chat_template, const char *directory, logger *log, error *err) {
-    static const char *const special[] = {TOKEN_END_OF_TEXT, TOKEN_TURN_START, TOKEN_TURN_END};
+    const char *special[1 + TEMPLATE_MAX_CONTROLS] = {TOKEN_END_OF_TEXT};
     bad_lines bad = {.most = max_bad, .log = log};
     const struct chat_template *chat;
     texts t;
@@ -30,7 +30,8 @@ status tokenizer_make(const char *const *files, int n_file, const char *separato
         return error_set(err, STATUS_USAGE, "%s: is there already; name a new directory", directory);
     TRY(template_find(chat_template, &chat, err));
     TRY(texts_load(files, n_file, separator, &bad, &t, err));
-    int n_special = strcmp(chat_template, "plain") == 0 ? 1 : 3;
+    int n_special = 1 + template_controls(chat, special + 1);
+    if (strcmp(special[n_special - 1], TOKEN_END_OF_TEXT) == 0) n_special--; /* plain's end */
     status s = tokenizer_train(t.entry, t.n, vocab, special, n_special, &tok, err);
     if (s == STATUS_OK) s = save_whole(tok, chat_template, directory, err);
     if (s == STATUS_OK)
@@ -63,7 +64,7 @@ status tokenizer_command(int argc, char **argv, error *err) {
             "usage: rlhf tokenizer TEXT... --vocab N [options] DIRECTORY\n"
             "  Trains a byte-level BPE tokenizer of N tokens on .txt and .jsonl files (.gz too) and writes\n"
             "  it into a new directory.\n"
-            "  --template NAME    plain or chatml: how chats will become tokens (plain)\n"
+            "  --template NAME    how chats will become tokens: plain, chatml, llama3 ... (plain)\n"
             "  --separator TEXT   splits .txt files into documents (one a file)",
         .example = "datasets/demo/stories.txt --vocab 768 runs/tokenizer",
         .arguments = arguments,

@@ -71,6 +71,12 @@ static const added_token *longest(const added_set *s, const char *text, size_t l
     return found;
 }
 
+const added_token *added_find(const added_set *s, const char *text) {
+    size_t len = strlen(text);
+    const added_token *found = len ? longest(s, text, len, ~0u) : NULL;
+    return found && found->len == len ? found : NULL;
+}
+
 /* Whether the character that begins at text (len > 0) is a letter. */
 static int is_word(const added_set *s, const char *text, size_t len, pattern_scratch *scratch) {
     size_t step;

@@ -40,6 +40,9 @@ int added_push(added_set *s, added_token token);
 status added_complete(added_set *s, error *err);
 void added_free(added_set *s);
 
+/* The token of just this text, or NULL. */
+const added_token *added_find(const added_set *s, const char *text);
+
 typedef struct added_match {
     size_t begin, end; /* white space that it swallows included */
     size_t next; /* its own end, where the search goes on: a token in that white space is found once more */

@@ -1,5 +1,5 @@
 /* core/text/gguf_pipeline: what surrounds the merges: a GGUF file only names it, tokenizer.json spells it
- * out. */
+   out. */
 #ifndef RLHF_TEXT_GGUF_PIPELINE_H
 #define RLHF_TEXT_GGUF_PIPELINE_H
 

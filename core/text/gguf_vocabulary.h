@@ -23,8 +23,8 @@ typedef struct gguf_vocabulary {
     int bos, eos, unk, pad; /* ids, -1: none */
 } gguf_vocabulary;
 
-/* STATUS_DATA "FILE: what is wrong": tokens that are not UTF-8 or stand twice, a list of another length, ids
-   out of range, keys that are not known and so might change ids. v is to be freed in either case. */
+/* STATUS_DATA "FILE: what is wrong": tokens that are not UTF-8 or stand twice, a list of another length,
+   ids out of range, keys that are not known and so might change ids. v is to be freed in either case. */
 status gguf_vocabulary_read(const gguf *file, gguf_vocabulary *v, error *err);
 void gguf_vocabulary_free(gguf_vocabulary *v);
 

@@ -21,9 +21,9 @@ typedef struct piece_merge {
     int32_t left, right; /* pieces */
 } piece_merge;
 
-/* All merges in their order: by score, then the longer left part, the longer right part (in characters), the
-   number of the piece that is made; as Hugging Face's converters have them. pieces [n], their texts differ.
-   *out [n_merge] is malloc'd. */
+/* All merges in their order: by score, then the longer left part, the longer right part (in characters),
+   the number of the piece that is made; as Hugging Face's converters have them. pieces [n], their texts
+   differ. out [n_merge] is malloc'd. */
 status piece_merges(const scored_piece *pieces, int n, piece_merge **out, size_t *n_merge, error *err);
 
 #endif

@@ -17,6 +17,7 @@ void tokenizer_free(tokenizer *t) {
     free(t->tokens);
     buffer_free(&t->pool);
     ints_free(&t->added);
+    added_free(&t->names);
     added_free(&t->raw);
     added_free(&t->normalized);
     normalizers_free(&t->normalizers);

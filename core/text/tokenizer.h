@@ -46,9 +46,9 @@ typedef struct tokenizer_text {
 status tokenizer_train(const tokenizer_text *texts, size_t n, int vocab, const char *const *special,
                        int n_special, tokenizer **out, error *err);
 
-/* Writes tokenizer.json (the bytes it was read from or trained into, so that its hash stays) and
-   tokenizer_config.json into an existing directory. chat_template: the name of a template
-   (core/text/template.h) to record, or NULL: as it was read. */
+/* Writes tokenizer.json (the bytes it was read from or trained into, so that its hash stays),
+   tokenizer_config.json, and chat_template.jinja where it had one that stays, into an existing directory.
+   chat_template: the name of a template (core/text/template.h) to record, or NULL: as it was read. */
 status tokenizer_save(const tokenizer *t, const char *chat_template, const char *directory, error *err);
 
 /* Appends the ids of a text, without what a post-processor puts around it. All of it is ordinary text: what

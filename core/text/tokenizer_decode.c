@@ -11,12 +11,8 @@ int tokenizer_is_special(const tokenizer *t, int32_t id) {
 }
 
 int tokenizer_special(const tokenizer *t, const char *name) {
-    size_t len = strlen(name);
-    for (size_t i = 0; i < t->added.len; i++) {
-        const token *one = &t->tokens[t->added.data[i]];
-        if (one->name_len == len && memcmp(t->pool.data + one->name, name, len) == 0) return t->added.data[i];
-    }
-    return -1;
+    const added_token *found = added_find(&t->names, name);
+    return found ? found->id : -1;
 }
 
 const char *tokenizer_token_bytes(const tokenizer *t, int32_t id, size_t *len) {

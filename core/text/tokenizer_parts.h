@@ -46,6 +46,7 @@ struct tokenizer {
     buffer pool; /* the tokens' names and bytes */
     ints added;  /* ids of TOKEN_ADDED and TOKEN_SPECIAL */
 
+    added_set names;           /* added tokens as they are called */
     added_set raw, normalized; /* added tokens that are looked for before and after normalizing */
     normalizers normalizers;
     cut_steps steps;

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "core/base/file.h"
-#include "core/text/template.h"
+#include "core/text/template_parts.h"
 #include "core/text/tokenizer_parts.h"
 
 static int set_text(json_t *object, const char *key, const char *text) {
@@ -19,12 +19,39 @@ static json_t *new_config(void) {
     return NULL;
 }
 
-/* Records the template. A Jinja text that says the same already stays: published ones know more (tools). */
-static int record_template(const tokenizer *t, const chat_template *chosen, json_t *config) {
+/* The template's Jinja text, with the end token that this tokenizer has for it. malloc'd, NULL when out of
+   memory. */
+static char *jinja_of(const tokenizer *t, const chat_template *chosen) {
+    const char *from = template_end_name(chosen), *to = template_end_of(chosen, t),
+               *at = template_jinja(chosen);
+    buffer out = {0};
+    for (const char *found; strcmp(from, to) != 0 && (found = strstr(at, from)) != NULL;
+         at = found + strlen(from)) {
+        buffer_append(&out, at, (size_t)(found - at));
+        buffer_string(&out, to);
+    }
+    buffer_string(&out, at);
+    if (!out.failed) return out.data;
+    buffer_free(&out);
+    return NULL;
+}
+
+/* Whether the Jinja text that there is says the same: published ones know more (tools). */
+static int keeps_jinja(const tokenizer *t, const chat_template *chosen) {
     const chat_template *own;
-    int is_same = tokenizer_chat_template(t) && template_of(t, &own, NULL) == STATUS_OK && own == chosen;
-    if (!is_same && !set_text(config, "chat_template", template_jinja(chosen))) return 0;
-    if (template_end_token(chosen, t) >= 0 && !set_text(config, "eos_token", template_end_name(chosen)))
+    return tokenizer_chat_template(t) && template_of(t, &own, NULL) == STATUS_OK && own == chosen;
+}
+
+static int record_template(const tokenizer *t, const chat_template *chosen, json_t *config) {
+    const char *bos = template_bos_of(chosen, t);
+    if (!keeps_jinja(t, chosen)) {
+        char *jinja = jinja_of(t, chosen);
+        int set = jinja && set_text(config, "chat_template", jinja);
+        free(jinja);
+        if (!set) return 0;
+    }
+    if (bos && tokenizer_special(t, bos) >= 0 && !set_text(config, "bos_token", bos)) return 0;
+    if (template_end_token(chosen, t) >= 0 && !set_text(config, "eos_token", template_end_of(chosen, t)))
         return 0;
     return set_text(config, "rlhf_template", template_name(chosen));
 }
@@ -51,11 +78,23 @@ static status write_in(const char *directory, const char *name, const buffer *da
     return s;
 }
 
+/* chat_template.jinja goes before what tokenizer_config.json says: it is written where it stays, and must
+   not lie there where it does not. */
+static status save_jinja(const tokenizer *t, const chat_template *chosen, const char *directory, error *err) {
+    if (t->has_jinja && (!chosen || keeps_jinja(t, chosen)))
+        return write_in(directory, "chat_template.jinja", &t->jinja, err);
+    char *path = path_join(directory, "chat_template.jinja");
+    status s = path ? path_remove_tree(path, err) : error_memory(err, "a path");
+    free(path);
+    return s;
+}
+
 status tokenizer_save(const tokenizer *t, const char *template, const char *directory, error *err) {
     const chat_template *chosen = NULL;
     buffer config = {0};
     if (template) TRY(template_find(template, &chosen, err));
     status s = write_in(directory, "tokenizer.json", &t->json, err);
+    if (s == STATUS_OK) s = save_jinja(t, chosen, directory, err);
     if (s == STATUS_OK && !chosen && t->config)
         s = write_in(directory, "tokenizer_config.json", &t->config_text, err);
     else if (s == STATUS_OK) {

@@ -163,6 +163,11 @@ static status push_added(tokenizer *t, int32_t id, const json_t *one, bpe_text n
                      .single_word = json_is_true(json_object_get(one, "single_word")),
                      .lstrip = json_is_true(json_object_get(one, "lstrip")),
                      .rstrip = json_is_true(json_object_get(one, "rstrip"))};
+    added_token by_name = a;
+    by_name.text = t->pool.data + named->name;
+    by_name.len = named->name_len;
+    by_name.single_word = 0;
+    if (!added_push(&t->names, by_name)) return error_memory(err, "added tokens");
     if (a.len == 0) return STATUS_OK;
     return added_push(normalized ? &t->normalized : &t->raw, a) ? STATUS_OK
                                                                 : error_memory(err, "added tokens");
@@ -178,6 +183,7 @@ status tokenizer_find_added(tokenizer *t, const json_t *added, error *err) {
     for (size_t i = 0; i < n && s == STATUS_OK; i++)
         s = push_added(t, t->added.data[i], json_array_get(added, i), normal[i], err);
     free(normal);
+    if (s == STATUS_OK) s = added_complete(&t->names, err);
     if (s == STATUS_OK) s = added_complete(&t->raw, err);
     return s == STATUS_OK ? added_complete(&t->normalized, err) : s;
 }

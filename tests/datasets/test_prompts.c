@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "configs/schema.h"
 #include "datasets/prompts.h"
 #include "datasets/rankings.h"
 #include "tests/support/data_cases.h"
@@ -287,8 +288,23 @@ static void test_rankings_that_are_bad(void **state) {
 
 #define DIRECTORY_TEST(name) cmocka_unit_test_setup_teardown(name, directory_setup, directory_teardown)
 
+/* The words of data.template are auto and the names of the templates, in their order. */
+static void test_the_words_of_templates(void **state) {
+    (void)state;
+    int i = 0;
+    for (const chat_template *t; (t = template_at(i)) != NULL; i++) {
+        assert_string_equal(CONFIG_TEMPLATES[i + 1], template_name(t));
+        assert_int_equal(config_find_template(template_name(t)), i + 1);
+    }
+    assert_null(CONFIG_TEMPLATES[i + 1]);
+    assert_int_equal(config_find_template(NULL), 0);
+    assert_int_equal(config_find_template("auto"), 0);
+    assert_int_equal(config_find_template("vicuna"), -1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_words_of_templates),
         DIRECTORY_TEST(test_prompts),
         DIRECTORY_TEST(test_prompts_met_twice),
         DIRECTORY_TEST(test_many_prompts),

@@ -313,7 +313,7 @@ static void test_saving_keeps_every_byte(void **state) {
     assert_null(strstr(tokenizer_chat_template(plain), "<|im_start|>"));
 
     assert_int_equal(tokenizer_save(again, "llama9", directory, &err), STATUS_USAGE);
-    assert_non_null(strstr(err.message, "\"llama9\" is unknown: there are plain and chatml"));
+    assert_non_null(strstr(err.message, "\"llama9\" is unknown: there are plain, chatml"));
     assert_int_equal(tokenizer_save(again, NULL, "/nowhere/at/all", &err), STATUS_FAILED);
     assert_non_null(strstr(err.message, "/nowhere/at/all/tokenizer.json"));
     buffer_free(&json);

@@ -10,38 +10,12 @@
 #include "core/base/random.h"
 #include "core/text/tokenizer.h"
 #include "tests/support/golden.h"
+#include "tests/support/shapes.h"
 
 /* Small tokenizers of every published shape, against what Hugging Face's make of some texts
    (tests/golden/shapes.py). */
 
 enum { FIND_ALL = TOKENIZER_FIND_ADDED | TOKENIZER_FIND_SPECIAL };
-
-/* tokenizer.json of a golden shape: its parts, and the model that it shares with others. */
-static tokenizer *assemble(const json_t *golden, const json_t *shape) {
-    json_t *whole = json_deep_copy(shape);
-    json_t *model = json_deep_copy(golden_get(golden_get(golden, "models"), golden_string(shape, "model")));
-    json_object_update(model, json_object_get(whole, "options"));
-    json_object_set_new(whole, "model", model);
-    char *text = json_dumps(whole, 0);
-    tokenizer *t;
-    error err;
-    if (tokenizer_parse(text, strlen(text), golden_string(shape, "name"), &t, &err) != STATUS_OK)
-        fail_msg("%s", err.message);
-    free(text);
-    json_decref(whole);
-    return t;
-}
-
-static tokenizer *shape(const char *name) {
-    json_t *golden = golden_open("shapes"), *one;
-    tokenizer *t = NULL;
-    size_t i;
-    json_array_foreach(json_object_get(golden, "tokenizers"), i,
-                       one) if (strcmp(golden_string(one, "name"), name) == 0) t = assemble(golden, one);
-    json_decref(golden);
-    assert_non_null(t);
-    return t;
-}
 
 static void encode(const tokenizer *t, const char *text, size_t len, unsigned flags, ints *out, ints *spans) {
     error err;
@@ -107,7 +81,7 @@ static void test_ids_text_and_offsets_are_hugging_faces(void **state) {
     const json_t *texts = golden_get(golden, "texts"), *one, *text;
     size_t i, k;
     json_array_foreach(golden_get(golden, "tokenizers"), i, one) {
-        tokenizer *t = assemble(golden, one);
+        tokenizer *t = shape_assemble(golden, one, NULL);
         assert_int_equal(json_array_size(golden_get(one, "cases")), json_array_size(texts));
         json_array_foreach(texts, k, text)
             expect_case(t, golden_string(one, "name"), json_string_value(text), json_string_length(text),
@@ -122,7 +96,7 @@ static void test_control_tokens_in_text_stay_text(void **state) {
     static const char *const names[] = {"gpt2", "llama3", "llama2", "mistral", "gemma", "flags"};
     static const char text[] = "<s>a</s><|endoftext|><unk>  <l>x";
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        tokenizer *t = shape(names[i]);
+        tokenizer *t = shape_tokenizer(names[i]);
         ints ids = {0};
         encode(t, text, strlen(text), 0, &ids, NULL);
         for (size_t k = 0; k < ids.len; k++) assert_false(tokenizer_is_special(t, ids.data[k]));
@@ -138,7 +112,7 @@ static void test_control_tokens_in_text_stay_text(void **state) {
    space is found always. */
 static void test_kinds_of_added_tokens(void **state) {
     (void)state;
-    tokenizer *t = shape("flags");
+    tokenizer *t = shape_tokenizer("flags");
     static const char text[] = "<l>x cat  <r>";
     int cat = tokenizer_special(t, "cat"), lx = tokenizer_special(t, "<l>x"),
         spaces = tokenizer_special(t, "  ");
@@ -190,7 +164,7 @@ static void test_places(void **state) {
         {"gpt2", "the| cat", "the| cat", "the| cat"},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        tokenizer *t = shape(wanted[i].name);
+        tokenizer *t = shape_tokenizer(wanted[i].name);
         expect_tokens(t, "the cat", 0, wanted[i].first);
         expect_tokens(t, "the cat", TOKENIZER_BEHIND_TOKEN, wanted[i].behind_token);
         expect_tokens(t, "the cat", TOKENIZER_BEHIND_TEXT, wanted[i].behind_text);
@@ -200,7 +174,7 @@ static void test_places(void **state) {
 
 static void test_what_stands_around_a_text(void **state) {
     (void)state;
-    tokenizer *llama = shape("llama2"), *gpt2 = shape("gpt2");
+    tokenizer *llama = shape_tokenizer("llama2"), *gpt2 = shape_tokenizer("gpt2");
     assert_int_equal(tokenizer_before(llama)->len, 1);
     assert_int_equal(tokenizer_before(llama)->data[0], tokenizer_special(llama, "<s>"));
     assert_int_equal(tokenizer_behind(llama)->len, 0);
@@ -216,7 +190,7 @@ static void test_random_bytes_come_back(void **state) {
     static const char often[] = "the cat \n'\xc3\xa9\xe2\x82\xac\xf0\x9f\x99\x82 12 <s>  \xe2\x96\x81";
     random_key key = random_make_key(5, RANDOM_TEST, 0, 0);
     for (size_t which = 0; which < sizeof names / sizeof *names; which++) {
-        tokenizer *t = shape(names[which]);
+        tokenizer *t = shape_tokenizer(names[which]);
         int is_marks = which >= 4;
         for (uint64_t i = 0; i < 300; i++) {
             char text[120];
@@ -251,7 +225,7 @@ static void test_random_bytes_come_back(void **state) {
 static void test_long_words_of_characters_take_no_quadratic_time(void **state) {
     (void)state;
     static const char *const fill[] = {"a", " ", "the", "\xc3\xa9", "\xff", "\xe2\x96\x81 "};
-    tokenizer *t = shape("llama2");
+    tokenizer *t = shape_tokenizer("llama2");
     for (size_t i = 0; i < sizeof fill / sizeof *fill; i++) {
         buffer text = {0};
         while (text.len < 1 << 20) buffer_string(&text, fill[i]);
