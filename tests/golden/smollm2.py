@@ -44,7 +44,8 @@ def main():
                           logprob=picked))
     answers = []
     for prompt in PROMPTS:
-        ids = tokenizer.encode(f"<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n")
+        chat = [{"role": "user", "content": prompt}]  # the model's own system prompt comes before it
+        ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
         out, gap = [], []
         for _ in range(NEW):
             with torch.no_grad():

@@ -186,7 +186,7 @@ static void test_models_that_write_no_text(void **state) {
     REFUSED(language_model_open(path_in(*state, "run"), 1, NULL, NULL, &lm, err), STATUS_DATA,
             "run/model is one");
     REFUSED(language_model_open(path_in(*state, "none"), 1, NULL, NULL, &lm, err), STATUS_DATA, "none");
-    REFUSED(language_model_open(reward, 1, "mistral", NULL, &lm, err), STATUS_USAGE, "mistral");
+    REFUSED(language_model_open(reward, 1, "vicuna", NULL, &lm, err), STATUS_USAGE, "vicuna");
     language_model_close(&lm);
 }
 
