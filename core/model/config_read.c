@@ -105,23 +105,24 @@ static status count_sliding(const config_reader *r, int n_layer, int *n) {
 }
 
 static status read_window(const config_reader *r, window_keys keys, model_config *c) {
-    int slides = 1, size = 0, first = 0, n_sliding;
+    int slides = 1, first = 0, size = 0, n = c->n_layer, n_sliding;
     if (keys == WINDOW_NEVER) return STATUS_OK;
     if (keys == WINDOW_BY_LAYER) {
         TRY(config_bool(r, "use_sliding_window", 0, &slides));
         TRY(config_int(r, "max_window_layers", 28, &first));
     }
     /* A missing key is the size of the family's first model; null is none. */
-    int absent = json_object_get(r->object, "sliding_window") == NULL;
-    if (config_value(r, "sliding_window") || absent) TRY(config_int(r, "sliding_window", 4096, &size));
-    TRY(count_sliding(r, c->n_layer, &n_sliding));
-    int window = slides && (size != 0 || absent);
-    if (n_sliding < 0) n_sliding = !window ? 0 : first < 0 ? c->n_layer : c->n_layer - first;
-    if (n_sliding < 0) n_sliding = 0;
-    if (window ? n_sliding != 0 && n_sliding != c->n_layer : n_sliding != 0)
+    if (!json_is_null(json_object_get(r->object, "sliding_window"))) {
+        TRY(config_int(r, "sliding_window", 4096, &size));
+        if (size == 0) return config_refuse(r, "sliding_window", "0");
+    }
+    if (!slides) size = 0;
+    TRY(count_sliding(r, n, &n_sliding));
+    if (n_sliding < 0) n_sliding = size == 0 || first > n ? 0 : first < 0 ? n : n - first;
+    if (n_sliding != 0 && (size == 0 || n_sliding != n))
         return error_set(r->err, STATUS_DATA,
                          "%s: a window for %d of %d layers, which this program cannot compute", r->place,
-                         n_sliding, c->n_layer);
+                         n_sliding, n);
     if (n_sliding > 0) c->window = size;
     return STATUS_OK;
 }

@@ -226,6 +226,7 @@ static void test_configs_that_are_refused(void **state) {
         {FAMILY_LLAMA, "\"rope_theta\"", "\"eos_token_id\": \"</s>\", \"rope_theta\"",
          "\"eos_token_id\" must be an id"},
         {FAMILY_MISTRAL, "\"sliding_window\": null", "\"sliding_window\": -1", "window is -1"},
+        {FAMILY_MISTRAL, "\"sliding_window\": null", "\"sliding_window\": 0", "\"sliding_window\" is 0"},
         {FAMILY_MISTRAL, "\"sliding_window\": null", "\"layer_types\": [\"chunked_attention\"]",
          "layer 0 is \"chunked_attention\""},
         {FAMILY_MISTRAL, "\"sliding_window\": null", "\"layer_types\": []", "must be a list of 1"},
