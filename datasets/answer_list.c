@@ -31,7 +31,7 @@ static int take_ids(const loader *l, const json_t *ids, ints *token) {
 /* "text", "completion", or what closes a chat. */
 static const json_t *find_answer(const json_t *line) {
     const json_t *messages = json_object_get(line, "messages"), *text = json_object_get(line, "text");
-    if (!text) text = json_object_get(line, "completion");
+    if (!text) text = example_completion(line);
     if (json_is_string(text)) return text;
     const json_t *last =
         json_array_get(messages, json_array_size(messages) ? json_array_size(messages) - 1 : 0);
@@ -93,7 +93,8 @@ status answer_list_load(const data_options *o, split_kind split, const char *con
     *out = (answer_list){0};
     loader l = {.o = o, .split = split, .out = out};
     status s = STATUS_OK;
-    for (int i = 0; i < n_file && s == STATUS_OK; i++) s = lines_each(files[i], o->bad, visit_line, &l, err);
+    for (int i = 0; i < n_file && s == STATUS_OK; i++)
+        s = examples_each(files[i], o->bad, visit_line, &l, err);
     if (s == STATUS_OK && out->n == 0) s = data_nothing_left(o, "answer", files, n_file, split, l.read, err);
     if (s != STATUS_OK) answer_list_free(out);
     return s;

@@ -5,6 +5,7 @@
 
 #include "core/base/json.h"
 #include "datasets/store/chat.h"
+#include "datasets/store/oasst.h"
 
 enum { MESSAGES_MAX = 1024 };
 
@@ -45,6 +46,28 @@ status data_nothing_left(const data_options *o, const char *what, const char *co
     return error_set(err, STATUS_DATA, "%s: no %s%s%s (%lld read, %d bad)", n_file ? files[0] : "no file",
                      what, wanted == SPLIT_ANY ? "" : " of split ",
                      wanted == SPLIT_ANY ? "" : split_name(wanted), (long long)n_read, o->bad->n);
+}
+
+/* ---- trees ---- */
+
+typedef struct visiting {
+    line_visit *visit;
+    void *context;
+} visiting;
+
+static status visit_line(void *context, json_t *line, const char *place, error *err) {
+    const visiting *v = context;
+    json_t *chat;
+    if (!oasst_is_tree(line)) return v->visit(v->context, line, place, err);
+    TRY(oasst_chat(line, place, &chat, err));
+    status s = v->visit(v->context, chat, place, err);
+    json_decref(chat);
+    return s;
+}
+
+status examples_each(const char *path, bad_lines *bad, line_visit *visit, void *context, error *err) {
+    visiting v = {visit, context};
+    return lines_each(path, bad, visit_line, &v, err);
 }
 
 /* ---- prompts ---- */
@@ -202,12 +225,32 @@ static status read_text(const data_options *o, const json_t *root, const char *p
     return split_of_body(0, text, len, given, place, split, err);
 }
 
+const json_t *example_completion(const json_t *line) {
+    const json_t *completion = json_object_get(line, "completion"), *message = json_array_get(completion, 0);
+    const char *role = json_string_value(json_object_get(message, "role"));
+    if (json_array_size(completion) == 1 && role && strcmp(role, "assistant") == 0)
+        completion = json_object_get(message, "content");
+    return json_is_string(completion) ? completion : NULL;
+}
+
+static status read_completion_text(const json_t *line, const char *place, const char **out, error *err) {
+    const json_t *text = example_completion(line);
+    if (json_is_array(json_object_get(line, "completion")) && !text)
+        return error_set(err, STATUS_DATA,
+                         "%s: \"completion\" must be a string or a list of one message of the assistant",
+                         place);
+    if (!text) return json_field_text(line, "completion", place, out, err);
+    *out = json_string_value(text);
+    if (strlen(*out) == json_string_length(text)) return STATUS_OK;
+    return error_set(err, STATUS_DATA, "%s: \"completion\" holds a zero byte", place);
+}
+
 static status read_completion(const data_options *o, loss_kind loss, const json_t *root, const char *place,
                               ints *tokens, ints *target, split_kind *split, const char *given, error *err) {
     const char *completion, *text;
     const json_t *p = json_object_get(root, "prompt");
     size_t before = tokens->len;
-    TRY(json_field_text(root, "completion", place, &completion, err));
+    TRY(read_completion_text(root, place, &completion, err));
     if (json_is_string(p)) TRY(json_field_text(root, "prompt", place, &text, err));
     if (!json_is_string(p) && !json_is_array(p))
         return error_set(err, STATUS_DATA, "%s: \"prompt\" must be a string or a list of messages, not %s",

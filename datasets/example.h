@@ -17,6 +17,7 @@ typedef struct data_options {
     const chat_template *chat;
     const char *system;    /* system prompt of chats without one; NULL: none */
     const char *separator; /* splits .txt files into documents; NULL: one document a file */
+    const char *cache;     /* directory of tokenised examples (datasets/token_cache.h); NULL: none */
     int cut;               /* an example over max_length is cut instead of being a bad line */
     int max_length;        /* tokens */
     int may_be_empty;      /* that nothing is left is no error */
@@ -36,6 +37,9 @@ typedef struct example_info {
     int is_document;  /* {"text"}: may be cut into several sequences */
 } example_info;
 
+/* lines_each, with OpenAssistant's trees (datasets/store/oasst.h) as their best chats. */
+status examples_each(const char *path, bad_lines *bad, line_visit *visit, void *context, error *err);
+
 /* Reads {"text"}, {"prompt","completion"} or {"messages"} and appends its tokens, and one target (1: learn to
    predict this token) per token: completion: the completion with its end token; assistant: every assistant
    turn; all: everything but the first. STATUS_DATA "PLACE: ...". */
@@ -49,6 +53,9 @@ status example_tokens(const data_options *o, loss_kind loss, const json_t *line,
 status example_read_prompt(const json_t *line, const char *place, prompt_text *out, split_kind *split,
                            error *err);
 void example_free_prompt(prompt_text *p);
+/* The string that "completion" is, or the content of the assistant's message that is all of it; NULL where it
+   is neither. The line's. */
+const json_t *example_completion(const json_t *line);
 
 /* Appends the ids of a prompt, generation prompt included. place stands before messages. */
 status example_prompt(const data_options *o, const prompt_text *p, const char *place, ints *tokens,

@@ -96,7 +96,8 @@ status prompts_load(const data_options *o, split_kind split, const char *const *
     *out = (prompts){0};
     loader l = {.o = o, .split = split, .out = out};
     status s = STATUS_OK;
-    for (int i = 0; i < n_file && s == STATUS_OK; i++) s = lines_each(files[i], o->bad, visit_line, &l, err);
+    for (int i = 0; i < n_file && s == STATUS_OK; i++)
+        s = examples_each(files[i], o->bad, visit_line, &l, err);
     free(l.seen);
     if (s == STATUS_OK && out->n == 0) s = data_nothing_left(o, "prompt", files, n_file, split, l.read, err);
     if (s == STATUS_OK && l.repeated && !o->bad->quiet)

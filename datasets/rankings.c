@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datasets/store/oasst.h"
 #include "datasets/store/ranking_line.h"
 
 typedef struct loader {
@@ -103,12 +104,30 @@ static status add_ranking(loader *l, const ranking_line *line, const char *place
     return STATUS_OK;
 }
 
-static status visit_line(void *context, json_t *root, const char *place, error *err) {
+static status visit_ranking(loader *l, json_t *root, const char *place, error *err) {
     ranking_line line;
     status s = ranking_line_read(root, place, &line, err);
-    if (s == STATUS_OK) s = add_ranking(context, &line, place, err);
+    if (s == STATUS_OK) s = add_ranking(l, &line, place, err);
     ranking_line_free(&line);
     return s;
+}
+
+/* Each ranking of a tree stands or falls alone. */
+static status visit_tree(loader *l, const json_t *tree, const char *place, error *err) {
+    json_t *list, *root;
+    size_t i;
+    status s = oasst_rankings(tree, place, &list, err);
+    json_array_foreach(list, i, root) {
+        if (s == STATUS_OK) s = visit_ranking(l, root, place, err);
+        if (s == STATUS_DATA) s = bad_lines_add(l->o->bad, err);
+    }
+    json_decref(list);
+    return s;
+}
+
+static status visit_line(void *context, json_t *root, const char *place, error *err) {
+    return oasst_is_tree(root) ? visit_tree(context, root, place, err)
+                               : visit_ranking(context, root, place, err);
 }
 
 status rankings_load(const data_options *o, split_kind split, const char *const *files, int n_file,

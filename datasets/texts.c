@@ -19,12 +19,16 @@ static status add_text(texts *t, const char *text, size_t len, error *err) {
     return STATUS_OK;
 }
 
-/* A string, or the strings of a list, or the contents of a list of messages. */
+/* A string, or the strings of a list, or the contents of messages, or the texts of a tree of them. */
 static status add_value(texts *t, const json_t *value, error *err) {
     size_t i;
     const json_t *item;
     if (json_is_string(value)) return add_text(t, json_string_value(value), json_string_length(value), err);
-    if (json_is_object(value)) return add_value(t, json_object_get(value, "content"), err);
+    if (json_is_object(value)) {
+        TRY(add_value(t, json_object_get(value, "content"), err));
+        TRY(add_value(t, json_object_get(value, "text"), err));
+        return add_value(t, json_object_get(value, "replies"), err);
+    }
     if (json_is_array(value)) json_array_foreach(value, i, item) TRY(add_value(t, item, err));
     return STATUS_OK;
 }

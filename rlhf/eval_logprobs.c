@@ -189,7 +189,7 @@ static void close_work(logprobs *e) {
 
 static status read_file(logprobs *e, const char *path, error *err) {
     TRY(open_work(e, err));
-    TRY(lines_each(path, &e->lm.session.bad, visit_line, e, err));
+    TRY(examples_each(path, &e->lm.session.bad, visit_line, e, err));
     TRY(flush(e, err));
     if (e->n_line == 0) return error_set(err, STATUS_DATA, "%s: no line", path);
     if (!e->to_file && fflush(stdout) != 0)

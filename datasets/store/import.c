@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/files/line_reader.h"
 #include "datasets/store/internal.h"
+#include "datasets/store/oasst.h"
 #include "datasets/store/ranking_line.h"
 
 typedef struct rankings_import {
@@ -15,6 +17,7 @@ typedef struct rankings_import {
     const store_import_options *options;
     char *stem; /* the file's name without its endings */
     store_imported *count;
+    error first_bad;
 } rankings_import;
 
 /* What one line says once the options have filled its gaps. */
@@ -246,10 +249,10 @@ static status import_line(rankings_import *m, const ranking_line *line, error *e
     return STATUS_OK;
 }
 
-/* A line stands or falls alone: a savepoint takes back what a bad one began. */
-static status import_text(rankings_import *m, const char *text, size_t len, const char *place, error *err) {
+/* A ranking stands or falls alone: a savepoint takes back what a bad one began. */
+static status import_ranking(rankings_import *m, json_t *root, const char *place, error *err) {
     ranking_line line;
-    status result = ranking_line_parse(text, len, place, &line, err);
+    status result = ranking_line_read(root, place, &line, err);
     if (result == STATUS_OK) {
         store_imported before = *m->count;
         result = transaction_begin(m->s, err);
@@ -260,6 +263,39 @@ static status import_text(rankings_import *m, const char *text, size_t len, cons
         if (result != STATUS_OK) error_context(err, "%s", place);
     }
     ranking_line_free(&line);
+    return result;
+}
+
+/* STATUS_OK also for a bad one, which is counted and reported. */
+static status count_bad(rankings_import *m, status result, const error *wrong, error *err) {
+    if (result == STATUS_OK) return STATUS_OK;
+    if (result != STATUS_DATA) return error_set(err, result, "%s", wrong->message);
+    if (m->count->bad++ == 0) m->first_bad = *wrong;
+    if (m->options->report) m->options->report(m->options->report_context, wrong->message);
+    return STATUS_OK;
+}
+
+static status import_tree(rankings_import *m, const json_t *tree, const char *place, error *err) {
+    json_t *list, *root;
+    size_t i;
+    error wrong;
+    status result = count_bad(m, oasst_rankings(tree, place, &list, &wrong), &wrong, err);
+    json_array_foreach(list, i, root) if (result == STATUS_OK) result =
+        count_bad(m, import_ranking(m, root, place, &wrong), &wrong, err);
+    json_decref(list);
+    return result;
+}
+
+static status import_text(rankings_import *m, const char *text, size_t len, const char *place, error *err) {
+    json_t *root;
+    error wrong;
+    status result = parse_json_object(text, len, place, &root, &wrong);
+    if (result == STATUS_OK && oasst_is_tree(root))
+        result = import_tree(m, root, place, err);
+    else
+        result =
+            count_bad(m, result == STATUS_OK ? import_ranking(m, root, place, &wrong) : result, &wrong, err);
+    json_decref(root);
     return result;
 }
 
@@ -286,25 +322,20 @@ static status import_lines(rankings_import *m, line_reader *reader, error *err) 
     const char *text;
     size_t len;
     bool more;
-    error first = {0}, wrong = {0};
     TRY(line_reader_next(reader, &text, &len, &more, err));
     while (more) {
-        status result = import_text(m, text, len, line_reader_place(reader), &wrong);
-        if (result != STATUS_OK && result != STATUS_DATA) return error_set(err, result, "%s", wrong.message);
-        if (result == STATUS_DATA && m->count->bad++ == 0) first = wrong;
-        if (result == STATUS_DATA && m->options->report)
-            m->options->report(m->options->report_context, wrong.message);
+        TRY(import_text(m, text, len, line_reader_place(reader), err));
         TRY(line_reader_next(reader, &text, &len, &more, err));
     }
     if (m->count->bad > m->options->max_bad)
         return error_set(err, STATUS_DATA, "%s (%lld bad lines, %lld allowed; nothing was imported)",
-                         first.message, (long long)m->count->bad, (long long)m->options->max_bad);
+                         m->first_bad.message, (long long)m->count->bad, (long long)m->options->max_bad);
     return note_file(m, err);
 }
 
 status store_import_rankings(store *s, const char *path, const store_import_options *options,
                              store_imported *out, error *err) {
-    rankings_import m = {s, path, options, file_stem(path), out};
+    rankings_import m = {.s = s, .path = path, .options = options, .stem = file_stem(path), .count = out};
     line_reader reader;
     *out = (store_imported){0};
     if (!m.stem) return error_memory(err, "a name");

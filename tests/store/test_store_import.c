@@ -43,6 +43,27 @@ static const char three[] =
     "\\u0000b\",\"weight\":3}\n"
     "{\"prompt\":\"p\",\"answers\":[\"a\",\"b\"],\"ranks\":[1,5],\"labeller\":\"one\"}\n";
 
+/* Each ranking of a tree stands or falls alone. */
+static void a_tree_has_many_rankings(void **state) {
+    place *p = *state;
+    store *s = open_store(p, "a.db");
+    const char *path =
+        write_text(p, "trees.jsonl",
+                   "{\"message_tree_id\":\"t\",\"prompt\":{\"role\":\"prompter\",\"text\":\"q\",\"replies\":["
+                   "{\"role\":\"assistant\",\"text\":\"a\",\"rank\":1,\"replies\":["
+                   "{\"role\":\"prompter\",\"text\":\"r\",\"replies\":["
+                   "{\"role\":\"assistant\",\"text\":\"c\",\"rank\":0},"
+                   "{\"role\":\"assistant\",\"text\":\"c\",\"rank\":1}]}]},"
+                   "{\"role\":\"assistant\",\"text\":\"b\",\"rank\":0}]}}\n");
+    store_imported n;
+    store_import_options o = {.max_bad = 1};
+    OK(store_import_rankings(s, path, &o, &n, &err));
+    assert_int_equal(n.added, 1);
+    assert_int_equal(n.bad, 1); /* two answers with one text */
+    assert_sound(s);
+    store_close(s);
+}
+
 static void importing_twice_is_nothing(void **state) {
     place *p = *state;
     store *s = open_store(p, "a.db");
@@ -244,6 +265,7 @@ static void real_rankings_go_round(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         T(importing_twice_is_nothing),
+        T(a_tree_has_many_rankings),
         T(the_first_split_wins),
         T(bad_lines_are_counted_and_tolerated_up_to_a_limit),
         T(one_uuid_means_one_ranking),
