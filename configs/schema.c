@@ -108,6 +108,9 @@ static const char *const PPO_PRESET[] = {"none", "instructgpt", "summarize", "de
 #define SFT(S, F, LOSS_, EPOCHS, BATCH, BATCH_TOKENS)                                                        \
     PATH(S ".init", F.init, "Model directory to start from; none: a new model of the section model."),       \
         LORA(S, F), PATHS(S ".train", F.train, "Files to train on (JSONL, .gz, .txt)."),                     \
+        KEY(S ".weights", CONFIG_INTS, F.weights, NULL, 1, 1000000, "",                                      \
+            "Mixture: shares of the files of train, one whole number each; none: every example once an "     \
+            "epoch."),                                                                                       \
         PATHS(S ".valid", F.valid,                                                                           \
               "Files to validate on; none: the examples of train whose split is valid."),                    \
         WORD(S ".loss", F.loss, LOSS, LOSS_,                                                                 \
@@ -209,6 +212,10 @@ static const config_key TABLE[] = {
          "An example over max_length: a bad line, or cut at its end."),
     INT("data.max_length", data.max_length, "0", 0, SHAPE_MOST_CONTEXT, "tokens",
         "Longest example; 0: the model's context."),
+    NEUTRAL(
+        "data.cache", CONFIG_PATH, data.cache, NULL, 0, 0, "",
+        "Directory where examples of pre-training, SFT and PPO-ptx are kept tokenised and read from, so that "
+        "memory stays flat; runs can share it. None: they are held in memory."),
 
     PATH("tokenizer.path", tokenizer.path,
          "tokenizer.json or its directory; none: the model's, or (rounds) a new one."),

@@ -83,6 +83,7 @@ struct config_data {
     int max_bad;           /* bad lines tolerated in all files of a stage together */
     int too_long;          /* enum config_too_long: an example over max_length is a bad line, or is cut */
     int max_length;        /* tokens; 0: the model's context */
+    const char *cache;     /* directory of tokenised examples; NULL: none */
 };
 
 struct config_tokenizer {
@@ -96,6 +97,7 @@ struct config_tokenizer {
 struct config_sft {
     const char *init; /* model directory to start from; NULL: a new model of config_model's shape */
     config_strings train, valid; /* files; valid empty: the split of each example decides (formats.md) */
+    config_ints weights;         /* shares of the files of train in a mixture; empty: none */
     struct config_lora lora;
     int loss; /* enum config_loss */
     int epochs;

@@ -28,15 +28,10 @@ static int take_ids(const loader *l, const json_t *ids, ints *token) {
     return 1;
 }
 
-/* "text", "completion", or what closes a chat. */
+/* A sampled text, or a demonstration's answer. */
 static const json_t *find_answer(const json_t *line) {
-    const json_t *messages = json_object_get(line, "messages"), *text = json_object_get(line, "text");
-    if (!text) text = example_completion(line);
-    if (json_is_string(text)) return text;
-    const json_t *last =
-        json_array_get(messages, json_array_size(messages) ? json_array_size(messages) - 1 : 0);
-    const char *role = json_string_value(json_object_get(last, "role"));
-    return role && strcmp(role, "assistant") == 0 ? json_object_get(last, "content") : NULL;
+    const json_t *text = json_object_get(line, "text");
+    return json_is_string(text) ? text : example_answer(line);
 }
 
 static status read_answer(loader *l, const json_t *line, const char *place, answer_entry *e, error *err) {
@@ -44,7 +39,7 @@ static status read_answer(loader *l, const json_t *line, const char *place, answ
     const char *finish = json_string_value(json_object_get(line, "finish"));
     const json_t *answer = find_answer(line);
     int most = l->o->max_length;
-    if (!json_is_string(answer))
+    if (!answer)
         return error_set(err, STATUS_DATA,
                          "%s: no answer: neither \"text\", \"completion\" nor an assistant's last message",
                          place);

@@ -89,12 +89,27 @@ static status read_chat_prompt(const json_t *messages, const char *place, prompt
     return s;
 }
 
+/* The string that "completion" is, or the content of the assistant's message that is all of it; NULL where it
+   is neither. */
+static const json_t *find_completion(const json_t *line) {
+    const json_t *completion = json_object_get(line, "completion"), *message = json_array_get(completion, 0);
+    const char *role = json_string_value(json_object_get(message, "role"));
+    if (json_array_size(completion) == 1 && role && strcmp(role, "assistant") == 0)
+        completion = json_object_get(message, "content");
+    return json_is_string(completion) ? completion : NULL;
+}
+
+const json_t *example_answer(const json_t *line) {
+    const json_t *answer = find_completion(line), *messages = json_object_get(line, "messages");
+    if (!answer && ends_with_answer(messages))
+        answer = json_object_get(json_array_get(messages, json_array_size(messages) - 1), "content");
+    return json_is_string(answer) ? answer : NULL;
+}
+
 /* "reference", else the demonstration that the line is. */
 static status read_reference(const json_t *line, prompt_text *out, error *err) {
-    const json_t *messages = json_object_get(line, "messages"), *given = json_object_get(line, "reference");
-    if (!given) given = json_object_get(line, "completion");
-    if (!given && ends_with_answer(messages))
-        given = json_object_get(json_array_get(messages, json_array_size(messages) - 1), "content");
+    const json_t *given = json_object_get(line, "reference");
+    if (!given) given = example_answer(line);
     if (!json_is_string(given)) return STATUS_OK;
     out->reference = strdup(json_string_value(given));
     return out->reference ? STATUS_OK : error_memory(err, "a reference");
@@ -225,16 +240,8 @@ static status read_text(const data_options *o, const json_t *root, const char *p
     return split_of_body(0, text, len, given, place, split, err);
 }
 
-const json_t *example_completion(const json_t *line) {
-    const json_t *completion = json_object_get(line, "completion"), *message = json_array_get(completion, 0);
-    const char *role = json_string_value(json_object_get(message, "role"));
-    if (json_array_size(completion) == 1 && role && strcmp(role, "assistant") == 0)
-        completion = json_object_get(message, "content");
-    return json_is_string(completion) ? completion : NULL;
-}
-
 static status read_completion_text(const json_t *line, const char *place, const char **out, error *err) {
-    const json_t *text = example_completion(line);
+    const json_t *text = find_completion(line);
     if (json_is_array(json_object_get(line, "completion")) && !text)
         return error_set(err, STATUS_DATA,
                          "%s: \"completion\" must be a string or a list of one message of the assistant",

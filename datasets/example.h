@@ -53,9 +53,9 @@ status example_tokens(const data_options *o, loss_kind loss, const json_t *line,
 status example_read_prompt(const json_t *line, const char *place, prompt_text *out, split_kind *split,
                            error *err);
 void example_free_prompt(prompt_text *p);
-/* The string that "completion" is, or the content of the assistant's message that is all of it; NULL where it
-   is neither. The line's. */
-const json_t *example_completion(const json_t *line);
+/* The answer of a demonstration, a string of the line's: "completion" (or the one message of the assistant
+   that it is), or the closing answer of "messages"; NULL: none. */
+const json_t *example_answer(const json_t *line);
 
 /* Appends the ids of a prompt, generation prompt included. place stands before messages. */
 status example_prompt(const data_options *o, const prompt_text *p, const char *place, ints *tokens,

@@ -7,6 +7,7 @@
 #include "core/files/line_reader.h"
 
 status bad_lines_add(bad_lines *bad, error *err) {
+    if (bad->kept) buffer_append(bad->kept, err->message, strlen(err->message) + 1);
     if (++bad->n > bad->most) {
         char first[sizeof err->message];
         snprintf(first, sizeof first, "%s", err->message);

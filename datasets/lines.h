@@ -12,8 +12,9 @@
    One counter serves all files of a stage. */
 typedef struct bad_lines {
     int n, most;
-    int quiet;   /* counted, not reported */
-    logger *log; /* NULL: stderr */
+    int quiet;    /* counted, not reported */
+    logger *log;  /* NULL: stderr */
+    buffer *kept; /* NULL, or every message is added to it, with its zero byte */
 } bad_lines;
 
 /* Called with the object of one line and its place "FILE:LINE". STATUS_DATA: the line is bad and the error

@@ -60,7 +60,7 @@ static int last_sequence(const pack *p, int *n) {
     return first;
 }
 
-void pack_rows_of_targets(pack *p, const int32_t *target) {
+void pack_rows_of_targets(pack *p, const uint8_t *target) {
     int n, first = last_sequence(p, &n);
     for (int i = 1; i < n; i++)
         if (target[i]) add_row(p, first, i);

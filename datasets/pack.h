@@ -23,7 +23,7 @@ int pack_fits(const pack *p, int n_token, int n_row);
 /* Adds a sequence, n >= 1 tokens; the caller has asked pack_fits. Then its rows, in one of these ways: */
 void pack_add(pack *p, uint64_t seq_id, const int32_t *token, int n);
 /* a row for each token with target[i], i >= 1: it reads log p of that token; */
-void pack_rows_of_targets(pack *p, const int32_t *target);
+void pack_rows_of_targets(pack *p, const uint8_t *target);
 /* a row for each token from n_prompt on (n_prompt >= 1): log p of an answer's tokens, and the values of the
    states they were chosen in; */
 void pack_rows_of_answer(pack *p, int n_prompt);

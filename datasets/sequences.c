@@ -1,147 +1,116 @@
 #include "datasets/sequences.h"
 
-#include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "datasets/store/chat.h"
+#include "datasets/token_cache.h"
 
-enum { DOCUMENTS_LIMIT = 1 << 30 };
-
-typedef struct loader {
-    const data_options *o;
-    loss_kind loss;
+/* Which records of which files become a list. */
+typedef struct selection {
+    const token_file *file;
+    int n_file;
     split_kind split;
-    sequences *out;
-    ints token, target; /* one example */
-    int64_t read;       /* examples, of any split */
-} loader;
+} selection;
 
-int sequence_targets(const sequences *s, int i) {
-    int n = 0;
-    for (int64_t t = s->start[i]; t < s->start[i + 1]; t++) n += s->target.data[t];
+static uint64_t count_records(const token_file *f, split_kind split) {
+    uint64_t n = 0;
+    for (split_kind s = SPLIT_TRAIN; s <= SPLIT_TEST; s++)
+        n += split_is_wanted(split, s) ? f->n_of_split[s] : 0;
     return n;
 }
 
-static status add_sequence(loader *l, int64_t first, int64_t n, error *err) {
-    sequences *s = l->out;
-    int64_t *start = realloc(s->start, sizeof *start * ((size_t)s->n + 2));
-    if (!start) return error_memory(err, "examples");
-    s->start = start;
-    start[0] = 0;
-    ints_append(&s->token, l->token.data + first, (size_t)n);
-    ints_append(&s->target, l->target.data + first, (size_t)n);
-    TRY(ints_check(&s->token, err));
-    TRY(ints_check(&s->target, err));
-    s->target.data[s->target.len - (size_t)n] = 0; /* no state stands before the first token */
-    start[++s->n] = (int64_t)s->token.len;
-    int targets = sequence_targets(s, s->n - 1);
-    s->n_target += targets;
-    if (n > s->longest) s->longest = (int)n;
-    if (targets > s->most_targets) s->most_targets = targets;
-    return STATUS_OK;
+static void add_sequence(sequences *s, const token_record *r) {
+    s->entry[s->n++] = (sequence){r->token, r->n, r->n_target};
+    s->n_token += r->n;
+    s->n_target += r->n_target;
+    if (s->n == 1 || r->n < s->shortest) s->shortest = r->n;
+    if (r->n > s->longest) s->longest = r->n;
+    if (r->n_target > s->most_targets) s->most_targets = r->n_target;
 }
 
-/* A long document is several sequences, and unless its line gives one, each of them has a split of its own,
-   by the hash of its ids: a book alone has a held-out part too. */
-static status keep_pieces(loader *l, const example_info *info, const char *place, error *err) {
-    int64_t n = (int64_t)l->token.len, most = l->o->max_length;
-    for (int64_t i = 0; i < n; i += most) {
-        int64_t piece = n - i < most ? n - i : most;
-        hash h = hash_bytes(l->token.data + i, sizeof *l->token.data * (size_t)piece);
-        split_kind split = info->split;
-        if (!info->split_given) TRY(split_parse(split_of_opening(&h), place, &split, err));
-        /* A piece of one token would have nothing to predict. */
-        if (piece > 1 && split_is_wanted(l->split, split)) TRY(add_sequence(l, i, piece, err));
+static void add_file(sequences *s, const token_file *f, split_kind split) {
+    enum { PIECE = 16 << 20 };
+    size_t released = 0;
+    for (size_t at = 0; at < f->bytes;) {
+        const token_record *r = (const token_record *)(const void *)(f->record + at);
+        if (split_is_wanted(split, (split_kind)r->split)) add_sequence(s, r);
+        at += token_record_bytes(r->n);
+        if (at - released < PIECE) continue;
+        token_file_release(f);
+        released = at;
+    }
+    token_file_release(f);
+}
+
+static status select_sequences(const selection *c, sequences *out, error *err) {
+    uint64_t n = 0;
+    for (int i = 0; i < c->n_file; i++) n += count_records(&c->file[i], c->split);
+    if (n > INT_MAX)
+        return error_set(err, STATUS_DATA, "%llu examples, at most %d can be trained on",
+                         (unsigned long long)n, INT_MAX);
+    out->entry = malloc(sizeof *out->entry * (n + 1));
+    out->n_of_file = calloc((size_t)c->n_file + 1, sizeof *out->n_of_file);
+    if (!out->entry || !out->n_of_file) return error_memory(err, "examples");
+    for (int i = 0; i < c->n_file; i++) {
+        out->n_of_file[i] = (int)count_records(&c->file[i], c->split);
+        add_file(out, &c->file[i], c->split);
     }
     return STATUS_OK;
 }
 
-/* Keeps the example in l->token, l->target. */
-static status keep(loader *l, const example_info *info, const char *place, error *err) {
-    int64_t n = (int64_t)l->token.len, most = l->o->max_length;
-    int any = 0;
-    l->read++;
-    if (info->is_document && n > most) return keep_pieces(l, info, place, err);
-    /* Checked whatever the split: a line is bad once, not only when its part is read. */
-    if (n > most && !l->o->cut)
-        return error_set(err, STATUS_DATA,
-                         "%s: %lld tokens, at most %lld fit (data.too_long: cut would cut it)", place,
-                         (long long)n, (long long)most);
-    if (n > most) n = most;
-    for (int64_t i = 1; i < n; i++) any |= l->target.data[i];
-    if (!any)
-        return error_set(err, STATUS_DATA, "%s: nothing to learn: no target among its %lld tokens", place,
-                         (long long)n);
-    return split_is_wanted(l->split, info->split) ? add_sequence(l, 0, n, err) : STATUS_OK;
-}
-
-static status visit_line(void *context, json_t *line, const char *place, error *err) {
-    loader *l = context;
-    example_info info;
-    ints_clear(&l->token);
-    ints_clear(&l->target);
-    TRY(example_tokens(l->o, l->loss, line, place, &l->token, &l->target, &info, err));
-    return keep(l, &info, place, err);
-}
-
-static status visit_document(loader *l, const char *text, size_t len, const char *place, error *err) {
-    example_info info = {.is_document = 1};
-    hash opening;
-    TRY(prompt_opening(false, text, len, &opening, err));
-    TRY(split_parse(split_of_opening(&opening), place, &info.split, err));
-    ints_clear(&l->token);
-    ints_clear(&l->target);
-    if (example_document(l->o, text, len, &l->token, err) != STATUS_OK)
-        return error_context(err, "%s", place);
-    for (size_t i = 0; i < l->token.len; i++) ints_push(&l->target, 1);
-    TRY(ints_check(&l->target, err));
-    return keep(l, &info, place, err);
-}
-
-static int is_blank(const char *text, size_t len) {
-    for (size_t i = 0; i < len; i++)
-        if (!text[i] || !strchr(" \t\r\n", text[i])) return 0;
-    return 1;
-}
-
-static status load_documents(loader *l, const char *path, error *err) {
-    buffer text = {0};
-    const char *separator = l->o->separator;
-    size_t skip = separator ? strlen(separator) : 0;
-    status s = lines_read_all(path, DOCUMENTS_LIMIT, &text, err);
-    const char *at = text.data, *end = text.data + text.len;
-    for (long number = 1; s == STATUS_OK && at && at < end; number++) {
-        const char *cut = skip ? memmem(at, (size_t)(end - at), separator, skip) : NULL;
-        size_t len = (size_t)((cut ? cut : end) - at);
-        char place[512];
-        snprintf(place, sizeof place, "%s: document %ld", path, number);
-        if (!is_blank(at, len)) s = visit_document(l, at, len, place, err);
-        if (s == STATUS_DATA) s = bad_lines_add(l->o->bad, err);
-        at = cut ? cut + skip : end;
+static status load_files(const data_options *o, loss_kind loss, const char *const *files, int n,
+                         sequence_data *d, error *err) {
+    for (int i = 0; i < n; i++) {
+        TRY(token_cache_read(o, loss, files[i], &d->file[d->n_file], err));
+        d->n_file++;
     }
-    buffer_free(&text);
-    return s;
+    return STATUS_OK;
 }
 
-status sequences_load(const data_options *o, loss_kind loss, split_kind split, const char *const *files,
-                      int n_file, sequences *out, error *err) {
-    *out = (sequences){0};
-    loader l = {.o = o, .loss = loss, .split = split, .out = out};
-    status s = STATUS_OK;
-    for (int i = 0; i < n_file && s == STATUS_OK; i++)
-        s = lines_is_text_file(files[i]) ? load_documents(&l, files[i], err)
-                                         : lines_each(files[i], o->bad, visit_line, &l, err);
-    ints_free(&l.token);
-    ints_free(&l.target);
-    if (s == STATUS_OK && out->n == 0) s = data_nothing_left(o, "example", files, n_file, split, l.read, err);
+static status load(const data_options *o, loss_kind loss, const char *const *train, int n_train,
+                   const char *const *valid, int n_valid, sequence_data *d, error *err) {
+    uint64_t n_read = 0;
+    split_kind wanted = n_valid ? SPLIT_ANY : SPLIT_TRAIN;
+    d->file = calloc((size_t)n_train + (size_t)n_valid + 1, sizeof *d->file);
+    if (!d->file) return error_memory(err, "files");
+    TRY(load_files(o, loss, train, n_train, d, err));
+    TRY(select_sequences(&(selection){d->file, n_train, wanted}, &d->train, err));
+    for (int i = 0; i < n_train; i++) n_read += d->file[i].n_read;
+    if (d->train.n == 0) return data_nothing_left(o, "example", train, n_train, wanted, (int64_t)n_read, err);
+    if (!n_valid) return select_sequences(&(selection){d->file, n_train, SPLIT_VALID}, &d->valid, err);
+    TRY(load_files(o, loss, valid, n_valid, d, err));
+    TRY(select_sequences(&(selection){d->file + n_train, n_valid, SPLIT_ANY}, &d->valid, err));
+    if (d->valid.n) return STATUS_OK;
+    return data_nothing_left(o, "example", valid, n_valid, SPLIT_ANY, (int64_t)d->file[n_train].n_read, err);
+}
+
+status sequences_load(const data_options *o, loss_kind loss, const char *const *train, int n_train,
+                      const char *const *valid, int n_valid, sequence_data *out, error *err) {
+    *out = (sequence_data){0};
+    status s = load(o, loss, train, n_train, valid, n_valid, out, err);
     if (s != STATUS_OK) sequences_free(out);
     return s;
 }
 
-void sequences_free(sequences *s) {
-    free(s->start);
-    ints_free(&s->token);
-    ints_free(&s->target);
-    *s = (sequences){0};
+static void free_list(sequences *s) {
+    free(s->entry);
+    free(s->n_of_file);
+}
+
+void sequences_free(sequence_data *d) {
+    free_list(&d->train);
+    free_list(&d->valid);
+    for (int i = 0; i < d->n_file; i++) token_file_close(&d->file[i]);
+    free(d->file);
+    *d = (sequence_data){0};
+}
+
+size_t sequences_bytes(const sequence_data *d) {
+    size_t bytes = sizeof(sequence) * ((size_t)d->train.n + (size_t)d->valid.n);
+    for (int i = 0; i < d->n_file; i++) bytes += d->file[i].memory.len;
+    return bytes;
+}
+
+void sequences_release(const sequence_data *d) {
+    for (int i = 0; i < d->n_file; i++) token_file_release(&d->file[i]);
 }

@@ -2,26 +2,42 @@
 #ifndef RLHF_DATASETS_SEQUENCES_H
 #define RLHF_DATASETS_SEQUENCES_H
 
-#include "datasets/example.h"
+#include "datasets/token_file.h"
+
+typedef struct sequence {
+    const int32_t *token; /* [n] */
+    int n, n_target;
+} sequence;
+/* [n] 1: the token is to be learned. */
+static inline const uint8_t *sequence_targets(const sequence *s) {
+    return (const uint8_t *)(s->token + s->n);
+}
 
 typedef struct sequences {
     int n;
-    int64_t *start; /* [n + 1] into token and target */
-    ints token, target;
-    int64_t n_target;
-    int longest, most_targets; /* tokens, targets of one sequence */
+    sequence *entry; /* [n], file by file */
+    int *n_of_file;  /* [files] how many are of each */
+    int64_t n_token, n_target;
+    int shortest, longest, most_targets; /* tokens, targets of one sequence */
 } sequences;
 
-/* Reads files of examples (JSONL, .gz too) and documents (.txt, cut at the separator). Only those of `split`
-   are kept (SPLIT_ANY: all). Documents longer than max_length become several sequences,
-   each with a split of its own; another example that
-   is too long is a bad line, or cut at its end when o->cut. An example without a target is a bad line.
-   STATUS_DATA also when nothing is left. */
-status sequences_load(const data_options *o, loss_kind loss, split_kind split, const char *const *files,
-                      int n_file, sequences *out, error *err);
-void sequences_free(sequences *s);
+typedef struct sequence_data {
+    sequences train, valid; /* valid may be empty */
+    token_file *file;       /* [n_file] what their tokens lie in */
+    int n_file;
+} sequence_data;
 
-static inline int sequence_length(const sequences *s, int i) { return (int)(s->start[i + 1] - s->start[i]); }
-int sequence_targets(const sequences *s, int i);
+/* Reads files of examples (datasets/tokenise.h), from the cache where there is one. `valid` files are what is
+   validated on and all of train trains; without them each example's split decides. STATUS_DATA as
+   token_cache_read, and when there is nothing to train on. */
+status sequences_load(const data_options *o, loss_kind loss, const char *const *train, int n_train,
+                      const char *const *valid, int n_valid, sequence_data *out, error *err);
+void sequences_free(sequence_data *d);
+
+/* Bytes that the sequences take in memory; those of the cache lie in files. */
+size_t sequences_bytes(const sequence_data *d);
+/* Gives what was read of the cache's files back to the system, so that memory stays flat; the tokens are read
+   again when they are wanted. Allocates nothing. */
+void sequences_release(const sequence_data *d);
 
 #endif

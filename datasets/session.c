@@ -132,6 +132,7 @@ status session_open(const struct config *config, const char *model_directory, lo
                                .chat = out->chat,
                                .system = config->data.system,
                                .separator = config->data.separator,
+                               .cache = config->data.cache,
                                .cut = config->data.too_long == CONFIG_TOO_LONG_CUT,
                                .max_length = config->data.max_length,
                                .bad = &out->bad};

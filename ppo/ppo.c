@@ -25,7 +25,7 @@ typedef struct ppo {
     judge *judge;       /* NULL: the reward model scores */
     prompts prompts;
     order order;
-    sequences ptx; /* n 0: none */
+    sequence_data ptx; /* train.n 0: none */
     order ptx_order;
     sampler sampler;
     workspace *ws;
@@ -51,9 +51,9 @@ static status open_data(ppo *p, error *err) {
     if (c->ptx_coef > 0) {
         data_options o = s->data;
         if (c->ptx_length && c->ptx_length < o.max_length) o.max_length = c->ptx_length;
-        TRY(sequences_load(&o, LOSS_ALL, SPLIT_TRAIN, c->ptx.value, c->ptx.n, &p->ptx, err));
-        TRY(order_create(p->ptx.n, (uint64_t)p->config->seed, RANDOM_PTX, p->options->round, &p->ptx_order,
-                         err));
+        TRY(sequences_load(&o, LOSS_ALL, c->ptx.value, c->ptx.n, NULL, 0, &p->ptx, err));
+        TRY(order_create(p->ptx.train.n, (uint64_t)p->config->seed, RANDOM_PTX, p->options->round,
+                         &p->ptx_order, err));
     }
     session_set_length(s, context - 1); /* an answer has at least one token */
     TRY(prompts_load(&s->data, SPLIT_TRAIN, c->prompts.value, c->prompts.n, &p->prompts, err));
@@ -70,7 +70,7 @@ static int longest_prompt(const ppo *p) {
 static limits train_limits(const ppo *p) {
     int context = model_get_config(p->models.policy)->context, longest = longest_prompt(p) + p->c->max_tokens;
     if (longest > context) longest = context;
-    int len = p->ptx.longest > longest ? p->ptx.longest : longest,
+    int len = p->ptx.train.longest > longest ? p->ptx.train.longest : longest,
         most = p->c->micro_tokens > len ? p->c->micro_tokens : len;
     return (limits){.max_token = most,
                     .max_row = most,
@@ -88,7 +88,7 @@ static status print_plan(ppo *p, const limits *l, error *err) {
     TRY(sampler_plan(p->session.dev, shape, p->config->generate.slots, p->c->samples_per_prompt,
                      longest_prompt(p), p->c->max_tokens, &plan, err));
     size_t answers = (size_t)p->c->batch * (size_t)p->c->samples_per_prompt * (size_t)p->c->max_tokens;
-    size_t data = sizeof(int32_t) * (p->prompts.token.len + 2 * p->ptx.token.len + 12 * answers);
+    size_t data = sizeof(int32_t) * (p->prompts.token.len + 12 * answers) + sequences_bytes(&p->ptx);
     session_print_plan(&plan, session_outside(data, p->c->policy), stdout);
     return STATUS_OK;
 }
@@ -112,7 +112,7 @@ static status add_inputs(ppo *p, error *err) {
     if (c->value) TRY(session_add_model(p->run, "value", c->value, m->value, err));
     for (int i = 0; i < c->prompts.n; i++)
         TRY(lineage_add_in(l, home, "prompts", -1, c->prompts.value[i], err));
-    for (int i = 0; p->ptx.n && i < c->ptx.n; i++)
+    for (int i = 0; p->ptx.train.n && i < c->ptx.n; i++)
         TRY(lineage_add_in(l, home, "ptx", -1, c->ptx.value[i], err));
     return STATUS_OK;
 }
@@ -139,8 +139,8 @@ static status open_work(ppo *p, const limits *l, error *err) {
                                    .seed = (uint64_t)p->config->seed,
                                    .round = p->options->round};
     TRY(trace_open(p->options->trace, c, p->rollout.n, &p->trace, err));
-    return updater_create(&p->context, p->rollout.n, l->max_row, p->ptx.n ? &p->ptx : NULL, &p->ptx_order,
-                          &p->updater, err);
+    return updater_create(&p->context, p->rollout.n, l->max_row, p->ptx.train.n ? &p->ptx : NULL,
+                          &p->ptx_order, &p->updater, err);
 }
 
 static status open_all(ppo *p, error *err) {
@@ -221,7 +221,7 @@ static status resume(ppo *p, error *err) {
     TRY(checkpoint_load(directory, "value", p->models.value, p->models.value_optimizer, err));
     TRY(checkpoint_load_loop(directory, loop, LOOP_FIGURES, err));
     order_seek(&p->order, (int)at.epoch, (int)at.next);
-    if (p->ptx.n) order_seek(&p->ptx_order, (int)at.ptx_epoch, (int)at.ptx_next);
+    if (p->ptx.train.n) order_seek(&p->ptx_order, (int)at.ptx_epoch, (int)at.ptx_next);
     p->iteration = run_checkpoint_step(p->run);
     log_line(p->log, "resumed at iteration %" PRId64, p->iteration);
     return STATUS_OK;
@@ -265,7 +265,7 @@ static status iterate(ppo *p, progress *bar, error *err) {
     ppo_controller_update(&p->controller, ppo_kl_per_answer(&p->rollout), p->rollout.n);
     p->iteration = iteration;
 
-    ppo_metrics_line(iteration, &p->rollout, &figures, &rates, p->ptx.n > 0, &p->line);
+    ppo_metrics_line(iteration, &p->rollout, &figures, &rates, p->ptx.train.n > 0, &p->line);
     TRY(run_metrics(p->run, &p->line, err));
     char text[96];
     double score = 0;

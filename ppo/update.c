@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-status updater_create(const rollout_context *x, int n_answer, int most_rows, const sequences *ptx,
+status updater_create(const rollout_context *x, int n_answer, int most_rows, const sequence_data *ptx,
                       order *ptx_order, updater *out, error *err) {
     const struct config_ppo *c = x->c;
     size_t tokens = (size_t)n_answer * (size_t)c->max_tokens;
@@ -101,15 +101,16 @@ static status ptx_gradient(updater *u, int n_answer, update_figures *f, error *e
     int n = x->c->ptx_per_answer * n_answer;
     if (!u->ptx) return STATUS_OK;
     for (int i = 0; i < n; i++)
-        targets += sequence_targets(u->ptx, u->ptx_index[i] = order_next(u->ptx_order));
+        targets += u->ptx->train.entry[u->ptx_index[i] = order_next(u->ptx_order)].n_target;
     for (int next = 0; next < n;) {
         pack_clear(x->pack);
         for (; next < n; next++) {
-            int i = u->ptx_index[next];
-            if (!pack_fits(x->pack, sequence_length(u->ptx, i), sequence_targets(u->ptx, i))) break;
-            pack_add(x->pack, (uint64_t)i, u->ptx->token.data + u->ptx->start[i], sequence_length(u->ptx, i));
-            pack_rows_of_targets(x->pack, u->ptx->target.data + u->ptx->start[i]);
+            const sequence *example = &u->ptx->train.entry[u->ptx_index[next]];
+            if (!pack_fits(x->pack, example->n, example->n_target)) break;
+            pack_add(x->pack, (uint64_t)u->ptx_index[next], example->token, example->n);
+            pack_rows_of_targets(x->pack, sequence_targets(example));
         }
+        sequences_release(u->ptx);
         ppo_ptx_gradient(x->pack->b.n_row, targets, x->c->ptx_coef, u->grad);
         row_values values = {.logprob = u->entropy};
         TRY(model_forward(x->models->policy, x->ws, &x->pack->b, &o, err));

@@ -31,16 +31,16 @@ typedef status minibatch_done(void *context, const minibatch_record *record, err
 typedef struct updater {
     const rollout_context *x;
     struct ppo_objective how;
-    int32_t *permutation;   /* [n answers] */
-    float *logprob, *value; /* of a minibatch's answer tokens */
-    float *entropy, *grad;  /* rows of a micro-batch */
-    const sequences *ptx;   /* NULL: no pre-training loss is mixed in */
+    int32_t *permutation;     /* [n answers] */
+    float *logprob, *value;   /* of a minibatch's answer tokens */
+    float *entropy, *grad;    /* rows of a micro-batch */
+    const sequence_data *ptx; /* NULL: no pre-training loss is mixed in */
     order *ptx_order;
     int32_t *ptx_index; /* of a minibatch */
     int most_ptx;
 } updater;
 
-status updater_create(const rollout_context *x, int n_answer, int most_rows, const sequences *ptx,
+status updater_create(const rollout_context *x, int n_answer, int most_rows, const sequence_data *ptx,
                       order *ptx_order, updater *out, error *err);
 void updater_free(updater *u);
 

@@ -8,17 +8,17 @@
 #include "datasets/session.h"
 
 typedef struct sft_data {
-    sequences train, valid; /* valid may be empty */
+    sequence_data data;
     order order;
     int64_t steps;  /* of the whole run */
     int32_t *index; /* examples of the current step, [n_index] */
-    uint64_t *id;   /* their sequence ids: epoch << 32 | example */
+    uint64_t *id;   /* their sequence ids: epoch << 32 | example (in a mixture: place in the epoch) */
     int n_index, most_index;
     int64_t n_target; /* their targets: what the step's loss is divided by */
 } sft_data;
 
-/* Reads the files and makes the order. `valid` files: those are the validation set and all of train trains;
-   else each example's split decides. */
+/* Reads the files (sequences_load) and makes the order: every example once an epoch, or a mixture of the
+   files by c->weights. STATUS_USAGE: weights that do not fit the files. */
 status sft_data_open(session *s, const struct config_sft *c, int round, sft_data *out, error *err);
 void sft_data_close(sft_data *d);
 
@@ -26,6 +26,8 @@ void sft_data_close(sft_data *d);
    of the epochs takes what is left. */
 void sft_data_step(sft_data *d, const struct config_sft *c);
 
+/* Bytes that the data takes in memory: sequences and order. */
+size_t sft_data_bytes(const sft_data *d);
 /* What a workspace must hold for micro-batches of c->micro_tokens. */
 limits sft_limits(const sft_data *d, const struct config_sft *c);
 

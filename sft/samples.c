@@ -4,12 +4,12 @@
 
 enum { DOCUMENT_PROMPT = 8 };
 
-static int prompt_length(const sequences *s, int i) {
-    int n = sequence_length(s, i), first = 1;
-    const int32_t *target = s->target.data + s->start[i];
-    while (first < n && !target[first]) first++;
-    if (first == 1 && n > DOCUMENT_PROMPT) first = DOCUMENT_PROMPT;
-    return first < n ? first : n - 1;
+static int prompt_length(const sequence *s) {
+    int first = 1;
+    const uint8_t *target = sequence_targets(s);
+    while (first < s->n && !target[first]) first++;
+    if (first == 1 && s->n > DOCUMENT_PROMPT) first = DOCUMENT_PROMPT;
+    return first < s->n ? first : s->n - 1;
 }
 
 static int sample_tokens(const struct config_sft *c, const model_config *shape) {
@@ -25,18 +25,18 @@ status sft_samples_plan(session *s, const struct config_sft *c, const model_conf
 
 status sft_samples_open(session *s, const struct config_sft *c, const sft_data *d, const model_config *shape,
                         sft_samples *out, error *err) {
-    const sequences *from = d->valid.n ? &d->valid : &d->train;
+    const sequences *from = d->data.valid.n ? &d->data.valid : &d->data.train;
     int n = c->sample_count < from->n ? c->sample_count : from->n, most = sample_tokens(c, shape);
     *out = (sft_samples){0};
     if (!c->sample_every || n == 0) return STATUS_OK;
     TRY(sampler_create(s->dev, shape, n, 1, shape->context, most, &out->sampler, err));
     TRY(answers_create(n, 1, most, &out->answers, err));
     for (int i = 0; i < n; i++)
-        ints_append(&out->prompt, from->token.data + from->start[i], (size_t)prompt_length(from, i));
+        ints_append(&out->prompt, from->entry[i].token, (size_t)prompt_length(&from->entry[i]));
     TRY(ints_check(&out->prompt, err));
-    for (int i = 0, at = 0; i < n; at += prompt_length(from, i++))
+    for (int i = 0, at = 0; i < n; at += out->answers.prompt[i++].n_token)
         out->answers.prompt[i] =
-            (generate_prompt){out->prompt.data + at, prompt_length(from, i), (uint64_t)i};
+            (generate_prompt){out->prompt.data + at, prompt_length(&from->entry[i]), (uint64_t)i};
     return STATUS_OK;
 }
 

@@ -69,8 +69,7 @@ static status print_plan(sft *s, const limits *l, error *err) {
     TRY(workspace_plan(s->session.dev, shape, l, "model", &plan, err));
     optimizer_plan(model_flat(s->model)->count, &how, "model", &plan);
     TRY(sft_samples_plan(&s->session, s->c, shape, &plan, err));
-    size_t tokens = s->data.train.token.len + s->data.valid.token.len;
-    session_print_plan(&plan, session_outside(2 * sizeof(int32_t) * tokens, s->c->init), stdout);
+    session_print_plan(&plan, session_outside(sft_data_bytes(&s->data), s->c->init), stdout);
     return STATUS_OK;
 }
 
@@ -151,11 +150,12 @@ static int fill_pack(sft *s, const sequences *from, const int32_t *index, const 
     int first = *next;
     for (; *next < n; (*next)++) {
         int i = index ? index[*next] : *next;
-        if (!pack_fits(&s->pack, sequence_length(from, i), sequence_targets(from, i))) break;
-        pack_add(&s->pack, id ? id[*next] : (uint64_t)i, from->token.data + from->start[i],
-                 sequence_length(from, i));
-        pack_rows_of_targets(&s->pack, from->target.data + from->start[i]);
+        const sequence *x = &from->entry[i];
+        if (!pack_fits(&s->pack, x->n, x->n_target)) break;
+        pack_add(&s->pack, id ? id[*next] : (uint64_t)i, x->token, x->n);
+        pack_rows_of_targets(&s->pack, sequence_targets(x));
     }
+    sequences_release(&s->data.data);
     return *next - first;
 }
 
@@ -167,7 +167,7 @@ static status accumulate(sft *s, struct sft_loss *loss, int64_t *tokens, double 
     row_grads grads = {.logprob = s->dlogprob};
     row_values values = {.logprob = s->logprob};
     for (int next = 0; next < s->data.n_index;) {
-        fill_pack(s, &s->data.train, s->data.index, s->data.id, s->data.n_index, &next);
+        fill_pack(s, &s->data.data.train, s->data.index, s->data.id, s->data.n_index, &next);
         sft_loss_gradient(s->pack.b.n_row, s->data.n_target, s->dlogprob);
         TRY(model_forward(s->model, s->ws, &s->pack.b, &o, err));
         TRY(model_backward(s->model, s->ws, &grads, &values, err));
@@ -229,16 +229,17 @@ static status validate(sft *s, error *err) {
     forward_options o = {.temperature = 1};
     row_values values = {.logprob = s->logprob};
     struct sft_loss loss = {0};
-    if (s->data.valid.n == 0) return STATUS_OK;
-    for (int next = 0; next < s->data.valid.n;) {
-        fill_pack(s, &s->data.valid, NULL, NULL, s->data.valid.n, &next);
+    const sequences *held = &s->data.data.valid;
+    if (held->n == 0) return STATUS_OK;
+    for (int next = 0; next < held->n;) {
+        fill_pack(s, held, NULL, NULL, held->n, &next);
         TRY(model_forward(s->model, s->ws, &s->pack.b, &o, err));
         TRY(model_read(s->model, s->ws, &values, err));
         sft_loss_add(&loss, s->pack.b.n_row, s->logprob);
     }
     double mean = sft_loss_mean(&loss);
     begin_line(s, ",\"split\":\"valid\"", mean);
-    buffer_format(&s->line, ",\"tokens\":%" PRId64 "}", (int64_t)s->data.valid.token.len);
+    buffer_format(&s->line, ",\"tokens\":%" PRId64 "}", held->n_token);
     TRY(run_metrics(s->run, &s->line, err));
     log_line(s->log, "step %" PRId64 "/%" PRId64 ": validation loss %.4f, perplexity %.2f", s->step,
              s->data.steps, mean, sft_loss_perplexity(mean));
@@ -263,9 +264,11 @@ static status between_steps(sft *s, error *err) {
 static status train(sft *s, error *err) {
     progress bar;
     progress_begin(&bar, s->log, s->kind, "step", s->step, s->data.steps);
-    log_line(s->log, "%s: %d examples, %zu tokens, %" PRId64 " targets; %d held out; %" PRId64 " steps; %s",
-             s->kind, s->data.train.n, s->data.train.token.len, s->data.train.n_target, s->data.valid.n,
-             s->data.steps, s->session.dev->name);
+    const sequences *examples = &s->data.data.train;
+    log_line(s->log,
+             "%s: %d examples, %" PRId64 " tokens, %" PRId64 " targets; %d held out; %" PRId64 " steps; %s",
+             s->kind, examples->n, examples->n_token, examples->n_target, s->data.data.valid.n, s->data.steps,
+             s->session.dev->name);
     while (s->step < s->data.steps) {
         TRY(train_step(s, &bar, err));
         TRY(between_steps(s, err));

@@ -304,8 +304,9 @@ static status store_list(const store *s, void *field) {
     const config_entry *e = s->entry;
     int n = e->shape == CONFIG_SCALAR && is_null(&e->scalar[0]) ? 0 : e->n_scalar;
     if (s->key->type == CONFIG_INTS) {
-        if (n == 0) return refuse(s, e->value_line, e->value_column, "a list of whole numbers", "empty");
-        int *value = config_take(s->source, (size_t)n * sizeof *value);
+        if (n == 0 && s->key->fallback)
+            return refuse(s, e->value_line, e->value_column, "a list of whole numbers", "empty");
+        int *value = config_take(s->source, ((size_t)n + 1) * sizeof *value);
         if (!value) return error_memory(s->err, "a config");
         for (int i = 0; i < n; i++) {
             int64_t whole;

@@ -1,35 +1,42 @@
 #include "core/base/hash.h"
 
 #include <errno.h>
-#include <sha2.h>
 #include <stdio.h>
 #include <string.h>
 
-hash hash_bytes(const void *data, size_t len) {
+void hash_begin(hash_stream *s) { SHA256Init(&s->context); }
+
+void hash_add(hash_stream *s, const void *data, size_t len) { SHA256Update(&s->context, data, len); }
+
+hash hash_end(hash_stream *s) {
     hash out;
-    SHA2_CTX context;
-    SHA256Init(&context);
-    SHA256Update(&context, data, len);
-    SHA256Final(out.byte, &context);
+    SHA256Final(out.byte, &s->context);
     return out;
+}
+
+hash hash_bytes(const void *data, size_t len) {
+    hash_stream s;
+    hash_begin(&s);
+    hash_add(&s, data, len);
+    return hash_end(&s);
 }
 
 status hash_file(const char *path, hash *out, uint64_t *bytes, error *err) {
     FILE *f = fopen(path, "rb");
     if (!f) return error_set(err, STATUS_DATA, "%s: %s", path, strerror(errno));
-    SHA2_CTX context;
-    SHA256Init(&context);
+    hash_stream s;
+    hash_begin(&s);
     char piece[65536];
     size_t n;
     *bytes = 0;
     while ((n = fread(piece, 1, sizeof piece, f)) > 0) {
-        SHA256Update(&context, (const uint8_t *)piece, n);
+        hash_add(&s, piece, n);
         *bytes += n;
     }
     int failed = ferror(f);
     fclose(f);
     if (failed) return error_set(err, STATUS_DATA, "%s: cannot read", path);
-    SHA256Final(out->byte, &context);
+    *out = hash_end(&s);
     return STATUS_OK;
 }
 

@@ -2,6 +2,7 @@
 #ifndef RLHF_BASE_HASH_H
 #define RLHF_BASE_HASH_H
 
+#include <sha2.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,13 @@ typedef struct hash {
 } hash;
 
 hash hash_bytes(const void *data, size_t len);
+/* The same in pieces. */
+typedef struct hash_stream {
+    SHA2_CTX context;
+} hash_stream;
+void hash_begin(hash_stream *s);
+void hash_add(hash_stream *s, const void *data, size_t len);
+hash hash_end(hash_stream *s);
 /* Hash and length of a file, read in pieces. STATUS_DATA when it cannot be read. */
 status hash_file(const char *path, hash *out, uint64_t *bytes, error *err);
 /* Lower-case hexadecimal, 64 digits and a zero byte. */

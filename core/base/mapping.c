@@ -27,6 +27,10 @@ status mapping_open(const char *path, mapping *out, error *err) {
     return s;
 }
 
+void mapping_release(const mapping *m) {
+    if (m->data) madvise((void *)m->data, m->len, MADV_DONTNEED);
+}
+
 void mapping_close(mapping *m) {
     if (m->data) munmap((void *)m->data, m->len);
     *m = (mapping){0};

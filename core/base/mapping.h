@@ -14,6 +14,8 @@ typedef struct mapping {
 /* A whole file, which must not change while it is mapped. STATUS_DATA when it is missing, unreadable or not a
    regular file. */
 status mapping_open(const char *path, mapping *out, error *err);
+/* Gives the pages that were read back to the system, which reads them again when they are wanted. */
+void mapping_release(const mapping *m);
 void mapping_close(mapping *m); /* leaves an empty one */
 
 #endif

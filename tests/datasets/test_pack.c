@@ -34,7 +34,8 @@ static void expect(const pack *p, int n_seq, const int32_t *seq_start, int n_row
 /* Prompt 7, answer 8 and the end token 0, for each stage. */
 static void test_three_tokens(void **state) {
     (void)state;
-    static const int32_t token[] = {7, 8, 0}, all[] = {0, 1, 1}, completion[] = {0, 1, 1}, last[] = {0, 0, 1};
+    static const int32_t token[] = {7, 8, 0};
+    static const uint8_t all[] = {0, 1, 1}, completion[] = {0, 1, 1}, last[] = {0, 0, 1};
     pack p = make(20, 20, 4);
     /* Fine-tuning: the answer's tokens are read at the tokens before them. */
     pack_add(&p, 5, token, 3);
@@ -70,7 +71,8 @@ static void test_three_tokens(void **state) {
 /* A second sequence's rows lie behind the first one's, and never reach into it. */
 static void test_several_sequences(void **state) {
     (void)state;
-    static const int32_t a[] = {1, 2, 3}, b[] = {4}, c[] = {5, 6}, target[] = {1, 1, 1};
+    static const int32_t a[] = {1, 2, 3}, b[] = {4}, c[] = {5, 6};
+    static const uint8_t target[] = {1, 1, 1};
     pack p = make(6, 5, 3);
     pack_add(&p, 10, a, 3);
     pack_rows_of_targets(&p, target); /* the first token's target is never read */

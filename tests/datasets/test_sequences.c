@@ -106,6 +106,11 @@ static void test_chats(void **state) {
                    "{\"prompt\": [{\"role\": \"user\", \"content\": \"q\"}], \"completion\": \"ab\"}",
                    "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\nab<|im_end|>",
                    "00000000000000000000111");
+    expect_example(&chatml, LOSS_COMPLETION,
+                   "{\"prompt\": [{\"role\": \"user\", \"content\": \"q\"}], \"completion\":"
+                   " [{\"role\": \"assistant\", \"content\": \"ab\"}]}",
+                   "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\nab<|im_end|>",
+                   "00000000000000000000111");
     /* A system prompt for those that have none. */
     chatml.system = "S";
     expect_example(
@@ -156,6 +161,10 @@ static void test_bad_lines(void **state) {
     refuse_example(&o, "{\"text\": 3}", "\"text\" must be a string");
     refuse_example(&o, "{\"text\": \"\xff\"}", "f:1");
     refuse_example(&o, "{\"prompt\": \"a\"}", "\"completion\" is missing");
+    refuse_example(&o, "{\"prompt\": \"a\", \"completion\": [{\"role\": \"user\", \"content\": \"b\"}]}",
+                   "\"completion\" must be a string or a list of one message of the assistant");
+    refuse_example(&o, "{\"prompt\": \"a\", \"completion\": \"b\\u0000\"}",
+                   "\"completion\" holds a zero byte");
     refuse_example(&o, "{\"prompt\": 3, \"completion\": \"a\"}",
                    "\"prompt\" must be a string or a list of messages");
     refuse_example(&o, "{\"prompt\": [], \"completion\": \"a\"}", "1 to 1023 messages");
@@ -176,63 +185,66 @@ static void test_bad_lines(void **state) {
 
 /* ---- files ---- */
 
-static sequences load(const data_options *o, loss_kind loss, split_kind split, const char *file) {
-    sequences s;
+/* All examples of a file: with a file to validate on the splits do not count. */
+static sequence_data load(const data_options *o, loss_kind loss, const char *directory, const char *file) {
+    const char *valid = data_file(directory, "valid.jsonl", "{\"text\": \"held out\"}\n");
+    sequence_data d;
     error err;
-    if (sequences_load(o, loss, split, &file, 1, &s, &err) != STATUS_OK) fail_msg("%s", err.message);
-    return s;
+    if (sequences_load(o, loss, &file, 1, &valid, 1, &d, &err) != STATUS_OK) fail_msg("%s", err.message);
+    return d;
 }
 
-static void refuse_load(const data_options *o, split_kind split, const char *file, const char *says) {
-    sequences s;
+static void refuse_load(const data_options *o, const char *file, const char *says) {
+    sequence_data d;
     error err;
-    assert_int_equal(sequences_load(o, LOSS_ALL, split, &file, 1, &s, &err), STATUS_DATA);
+    assert_int_equal(sequences_load(o, LOSS_ALL, &file, 1, NULL, 0, &d, &err), STATUS_DATA);
     if (!strstr(err.message, says)) fail_msg("\"%s\" does not say \"%s\"", err.message, says);
-    assert_null(s.start);
+    assert_null(d.file);
 }
 
-static void expect_sequence(const sequences *s, int i, const char *text, const char *marks) {
-    assert_true(i < s->n);
-    expect_ids(tok, s->token.data + s->start[i], sequence_length(s, i), text);
-    assert_int_equal(sequence_length(s, i), strlen(marks));
+static void expect_sequence(const sequence_data *d, int i, const char *text, const char *marks) {
+    const sequence *s = &d->train.entry[i];
+    assert_true(i < d->train.n);
+    expect_ids(tok, s->token, s->n, text);
+    assert_int_equal(s->n, strlen(marks));
     int targets = 0;
     for (size_t t = 0; marks[t]; t++) {
-        assert_int_equal(s->target.data[s->start[i] + (int64_t)t], marks[t] - '0');
+        assert_int_equal(sequence_targets(s)[t], marks[t] - '0');
         targets += marks[t] == '1';
     }
-    assert_int_equal(sequence_targets(s, i), targets);
+    assert_int_equal(s->n_target, targets);
 }
 
 /* Documents become as many sequences as they need, each without a target for its first token. */
 static void test_documents_are_cut(void **state) {
     bad_lines bad = {.log = &quiet};
     data_options o = bytes_options(tok, "plain", 4, &bad);
-    sequences s = load(&o, LOSS_ALL, SPLIT_ANY,
-                       data_file(*state, "a.jsonl", "{\"text\": \"abcdefg\"}\n{\"text\": \"hi\"}\n"));
-    assert_int_equal(s.n, 3);
-    expect_sequence(&s, 0, "abcd", "0111");
-    expect_sequence(&s, 1, "efg<|endoftext|>", "0111");
-    expect_sequence(&s, 2, "hi<|endoftext|>", "011");
-    assert_true(s.n_target == 8 && s.longest == 4 && s.most_targets == 3);
-    sequences_free(&s);
+    sequence_data d = load(&o, LOSS_ALL, *state,
+                           data_file(*state, "a.jsonl", "{\"text\": \"abcdefg\"}\n{\"text\": \"hi\"}\n"));
+    assert_int_equal(d.train.n, 3);
+    expect_sequence(&d, 0, "abcd", "0111");
+    expect_sequence(&d, 1, "efg<|endoftext|>", "0111");
+    expect_sequence(&d, 2, "hi<|endoftext|>", "011");
+    assert_true(d.train.n_target == 8 && d.train.longest == 4 && d.train.most_targets == 3);
+    sequences_free(&d);
     /* Nothing comes of a rest of one token. */
-    s = load(&o, LOSS_ALL, SPLIT_ANY, data_file(*state, "b.jsonl", "{\"text\": \"abcd\"}\n"));
-    assert_int_equal(s.n, 1);
-    expect_sequence(&s, 0, "abcd", "0111");
-    sequences_free(&s);
+    d = load(&o, LOSS_ALL, *state, data_file(*state, "b.jsonl", "{\"text\": \"abcd\"}\n"));
+    assert_int_equal(d.train.n, 1);
+    expect_sequence(&d, 0, "abcd", "0111");
+    sequences_free(&d);
     /* Text files: one document, or as many as the separator cuts. */
     const char *text = data_file(*state, "c.txt", "ab\n--\n \n--\ncd--");
     o.max_length = 100;
-    s = load(&o, LOSS_ALL, SPLIT_ANY, text);
-    assert_int_equal(s.n, 1);
-    expect_sequence(&s, 0, "ab\n--\n \n--\ncd--<|endoftext|>", "0111111111111111");
-    sequences_free(&s);
+    d = load(&o, LOSS_ALL, *state, text);
+    assert_int_equal(d.train.n, 1);
+    expect_sequence(&d, 0, "ab\n--\n \n--\ncd--<|endoftext|>", "0111111111111111");
+    sequences_free(&d);
     o.separator = "--";
-    s = load(&o, LOSS_ALL, SPLIT_ANY, text);
-    assert_int_equal(s.n, 2); /* the blank one is none */
-    expect_sequence(&s, 0, "ab\n<|endoftext|>", "0111");
-    expect_sequence(&s, 1, "\ncd<|endoftext|>", "0111");
-    sequences_free(&s);
+    d = load(&o, LOSS_ALL, *state, text);
+    assert_int_equal(d.train.n, 2); /* the blank one is none */
+    expect_sequence(&d, 0, "ab\n<|endoftext|>", "0111");
+    expect_sequence(&d, 1, "\ncd<|endoftext|>", "0111");
+    sequences_free(&d);
 }
 
 static void test_too_long(void **state) {
@@ -242,25 +254,24 @@ static void test_too_long(void **state) {
                                  "{\"prompt\": \"ab\", \"completion\": \"c\"}\n"
                                  "{\"prompt\": \"ab\", \"completion\": \"cdefg\"}\n"
                                  "{\"prompt\": \"abcd\", \"completion\": \"e\"}\n");
-    refuse_load(&o, SPLIT_ANY, file, "a.jsonl:2: 8 tokens, at most 4 fit (data.too_long: cut would cut it)");
+    refuse_load(&o, file, "a.jsonl:2: 8 tokens, at most 4 fit (data.too_long: cut would cut it)");
     assert_int_equal(bad.n, 1);
     bad = (bad_lines){.most = 2, .log = &quiet};
-    sequences s = load(&o, LOSS_COMPLETION, SPLIT_ANY, file);
-    assert_int_equal(s.n, 1);
+    sequence_data d = load(&o, LOSS_COMPLETION, *state, file);
+    assert_int_equal(d.train.n, 1);
     assert_int_equal(bad.n, 2);
-    sequences_free(&s);
+    sequences_free(&d);
     /* Cut at the end; one whose targets are all gone is a bad line still. */
     o.cut = 1;
     bad = (bad_lines){.most = 1, .log = &quiet};
-    s = load(&o, LOSS_COMPLETION, SPLIT_ANY, file);
-    assert_int_equal(s.n, 2);
-    expect_sequence(&s, 1, "abcd", "0011");
+    d = load(&o, LOSS_COMPLETION, *state, file);
+    assert_int_equal(d.train.n, 2);
+    expect_sequence(&d, 1, "abcd", "0011");
     assert_int_equal(bad.n, 1);
-    sequences_free(&s);
+    sequences_free(&d);
     bad = (bad_lines){.log = &quiet};
-    refuse_load(&o, SPLIT_ANY, data_file(*state, "b.jsonl", "{\"text\": \"a\"}\n\n{\"prompt\": 1}\n"),
-                "b.jsonl:3: ");
-    refuse_load(&o, SPLIT_ANY, data_file(*state, "c.jsonl", "\n"), "c.jsonl: no example (0 read, 1 bad)");
+    refuse_load(&o, data_file(*state, "b.jsonl", "{\"text\": \"a\"}\n\n{\"prompt\": 1}\n"), "b.jsonl:3: ");
+    refuse_load(&o, data_file(*state, "c.jsonl", "\n"), "c.jsonl: no example of split train (0 read, 1 bad)");
 }
 
 /* ---- splits ---- */
@@ -272,19 +283,19 @@ static void test_splits(void **state) {
     buffer lines = {0};
     for (int i = 0; i < 400; i++) buffer_format(&lines, "{\"prompt\": \"p%d\", \"completion\": \"c\"}\n", i);
     const char *file = data_file(*state, "a.jsonl", lines.data);
-    sequences all = load(&o, LOSS_ALL, SPLIT_ANY, file), train = load(&o, LOSS_ALL, SPLIT_TRAIN, file),
-              valid = load(&o, LOSS_ALL, SPLIT_VALID, file), test = load(&o, LOSS_ALL, SPLIT_TEST, file);
-    assert_int_equal(all.n, 400);
-    assert_int_equal(train.n + valid.n + test.n, 400);
-    assert_in_range(valid.n, 30, 75); /* 2 of 16 */
-    assert_in_range(test.n, 10, 45);  /* 1 of 16 */
+    sequence_data all = load(&o, LOSS_ALL, *state, file), own;
+    error err;
+    assert_int_equal(all.train.n, 400);
+    assert_int_equal(all.valid.n, 1);
+    assert_int_equal(sequences_load(&o, LOSS_ALL, &file, 1, NULL, 0, &own, &err), STATUS_OK);
+    int n_test = (int)own.file[0].n_of_split[SPLIT_TEST];
+    assert_int_equal(own.train.n + own.valid.n + n_test, 400);
+    assert_in_range(own.valid.n, 30, 75); /* 2 of 16 */
+    assert_in_range(n_test, 10, 45);      /* 1 of 16 */
     sequences_free(&all);
-    sequences_free(&train);
-    sequences_free(&valid);
-    sequences_free(&test);
+    sequences_free(&own);
     /* The rule itself: the first hexadecimal digit of SHA-256 of the opening, which is 1 for p0. */
     split_kind split;
-    error err;
     prompt_text text = {.text = "p0"};
     assert_int_equal(split_of_prompt(&text, NULL, "f:1", &split, &err), STATUS_OK);
     assert_int_equal(split, SPLIT_VALID);
@@ -301,13 +312,11 @@ static void test_splits(void **state) {
     for (int i = 0; i < 12; i++)
         buffer_format(&lines, "{\"text\": \"t%d\", \"split\": \"%s\"}\n", i, split_name(SPLIT_TRAIN + i % 3));
     file = data_file(*state, "b.jsonl", lines.data);
-    for (split_kind s = SPLIT_TRAIN; s <= SPLIT_TEST; s++) {
-        sequences part = load(&o, LOSS_ALL, s, file);
-        assert_int_equal(part.n, 4);
-        sequences_free(&part);
-    }
-    refuse_load(&o, SPLIT_TEST, data_file(*state, "c.jsonl", "{\"text\": \"t\", \"split\": \"train\"}\n"),
-                "no example of split test (1 read, 0 bad)");
+    assert_int_equal(sequences_load(&o, LOSS_ALL, &file, 1, NULL, 0, &own, &err), STATUS_OK);
+    assert_true(own.train.n == 4 && own.valid.n == 4 && own.file[0].n_of_split[SPLIT_TEST] == 4);
+    sequences_free(&own);
+    refuse_load(&o, data_file(*state, "c.jsonl", "{\"text\": \"t\", \"split\": \"valid\"}\n"),
+                "no example of split train (1 read, 0 bad)");
     buffer_free(&lines);
 }
 

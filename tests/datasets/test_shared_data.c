@@ -12,7 +12,7 @@
 
 #include "datasets/prompts.h"
 #include "datasets/rankings.h"
-#include "datasets/sequences.h"
+#include "datasets/token_cache.h"
 #include "tests/support/data_cases.h"
 #include "tests/support/places.h"
 
@@ -65,15 +65,42 @@ static void test_demonstrations(void **state) {
     reading *r = *state;
     for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
         const char *path = shared_path(file[i].name);
-        sequences s;
+        token_file f;
         error err;
         r->bad.n = 0;
-        if (sequences_load(&r->o, LOSS_COMPLETION, SPLIT_ANY, &path, 1, &s, &err) != STATUS_OK)
+        if (token_cache_read(&r->o, LOSS_COMPLETION, path, &f, &err) != STATUS_OK)
             fail_msg("%s", err.message);
-        expect_counts(file[i].name, s.n, r->bad.n, file[i].n, file[i].n_bad);
-        assert_true(s.n_target > 0 && s.n_target < (int64_t)s.token.len);
-        sequences_free(&s);
+        expect_counts(file[i].name, (int)f.n_read, r->bad.n, file[i].n, file[i].n_bad);
+        token_file_close(&f);
     }
+}
+
+/* OpenAssistant's trees say what was made of them by others: the same chats and the same rankings. */
+static void test_trees(void **state) {
+    const char *trees = shared_path("data/raw/oasst_en_trees.jsonl"),
+               *chats = shared_path("data/demonstrations/oasst_en_chats.jsonl"),
+               *ranked = shared_path("data/rankings/oasst_en.jsonl");
+    reading *r = *state;
+    token_file a, b;
+    rankings x, y;
+    error err;
+    if (token_cache_read(&r->o, LOSS_ASSISTANT, trees, &a, &err) != STATUS_OK ||
+        token_cache_read(&r->o, LOSS_ASSISTANT, chats, &b, &err) != STATUS_OK ||
+        rankings_load(&r->o, SPLIT_ANY, &trees, 1, &x, &err) != STATUS_OK ||
+        rankings_load(&r->o, SPLIT_ANY, &ranked, 1, &y, &err) != STATUS_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(a.n_read, 94);
+    assert_int_equal(a.bytes, b.bytes);
+    assert_memory_equal(a.record, b.record, a.bytes);
+    assert_int_equal(x.n, 197);
+    assert_int_equal(y.n, 197);
+    assert_int_equal(x.token.len, y.token.len);
+    for (int i = 0; i < x.n; i++) assert_int_equal(x.entry[i].n_answer, y.entry[i].n_answer);
+    assert_int_equal(r->bad.n, 0);
+    token_file_close(&a);
+    token_file_close(&b);
+    rankings_free(&x);
+    rankings_free(&y);
 }
 
 /* oasst_zh: a list of ten answers, and four with the same text twice. */
@@ -123,6 +150,7 @@ static void test_prompts(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         READING_TEST(test_demonstrations),
+        READING_TEST(test_trees),
         READING_TEST(test_rankings),
         READING_TEST(test_prompts),
     };

@@ -82,6 +82,12 @@ stage() {
     rounds) ;;
     sft) set -- --set tokenizer.path="$finished/tokenizer" --set sft.init="$finished/pretrain/model" \
         --set sft.dropout=0.1 --set sft.ema=0.9 --set sft.keep_checkpoints=2 "$@" ;;
+    mixture) # of two files by weight, read from a cache that this run fills
+        stage=sft
+        set -- --set tokenizer.path="$finished/tokenizer" --set sft.init="$finished/pretrain/model" \
+            --set sft.train="[$root/configs/tiny/demonstrations.jsonl, $root/configs/tiny/stories.txt]" \
+            --set 'sft.weights=[1, 2]' --set data.cache="$run-cache" --set sft.dropout=0.1 "$@"
+        ;;
     reward) set -- --set reward.init="$finished/sft/model" --set reward.keep=layer \
         --set reward.train="[$finished/round-01/snapshot.jsonl]" "$@" ;;
     ppo) set -- --set ppo.policy="$finished/sft/model" --set ppo.reward="$finished/round-01/reward/model" \

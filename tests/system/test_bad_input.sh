@@ -113,6 +113,18 @@ refuse 3 'empty.jsonl|no prompt|nothing' afresh ppo --set ppo.prompts=empty.json
 refuse 3 'empty.jsonl|no prompt|nothing' afresh generate --set generate.prompts=empty.jsonl
 refuse 3 'empty.jsonl|no text|nothing' afresh rlhf rounds base.yaml --set run=run --set rounds.prompts=p.jsonl \
     --set sft.train=empty.jsonl --set label.rule=demo
+# ---- mixtures and the cache ----
+sed 's/^{/{"split":"valid",/' d.jsonl >held.jsonl
+refuse 2 'sft.weights has 2 numbers for 1 files' afresh sft --set 'sft.weights=[1, 2]'
+refuse 2 'sft.weights.*1 to 1000000' afresh sft --set 'sft.weights=[0]'
+refuse 3 'held.jsonl: has a weight and not one example' afresh sft --set 'sft.train=[d.jsonl, held.jsonl]' \
+    --set 'sft.weights=[1, 1]'
+refuse 1 'd.jsonl' afresh sft --set data.cache=d.jsonl
+must 0 afresh sft --set data.cache=cache
+for file in cache/*.tokens; do head -c 100 "$file" >cut && mv cut "$file"; done
+must 0 afresh sft --set data.cache=cache
+says "warning: .*cache/[0-9a-f]*.tokens: .*: d.jsonl is tokenised again"
+
 # line PATTERN LINE COMMAND KEY: LINE after two good lines (of the file that COMMAND reads) is refused as line 3.
 line() {
     case $3 in

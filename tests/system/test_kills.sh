@@ -1,5 +1,5 @@
 #!/bin/sh
-# SIGKILL at random moments of sft, reward, ppo, generate and rounds, RLHF_KILLS (24) together: the runs that go on afterwards,
+# SIGKILL at random moments of sft (also of a mixture, with a cache), reward, ppo, generate and rounds, RLHF_KILLS (24) together: the runs that go on afterwards,
 # each time with another number of threads and another instruction set, end with the bytes of an undisturbed one.
 # Four more kills are aimed: rounds, when its snapshot appears, which is before the store knows of it.
 # RLHF_KILL_SEED repeats the moments of an earlier test (the machine's own timing stays its own).
@@ -57,6 +57,7 @@ kill_stage() {
         runs=$((runs + 1))
         run_killed "$1" "$work/$1-$runs" $((took / 2 + 1))
         no_temporaries "$work/$1-$runs"
+        [ ! -e "$work/$1-$runs-cache" ] || no_temporaries "$work/$1-$runs-cache"
         same_bytes "$work/whole-$1" "$work/$1-$runs" "$1, killed (seed $first_seed, run $runs)"
         rm -rf "$work/$1-$runs"
     done
@@ -95,9 +96,10 @@ kill_snapshot() {
 }
 
 finished=$work/whole-rounds
-kill_stage rounds $((kills - kills / 6 * 2 - kills / 3 - kills / 8))
+kill_stage rounds $((kills - kills / 6 * 2 - kills / 3 - kills / 8 - kills / 12))
 kill_snapshot
 kill_stage sft $((kills / 6))
+kill_stage mixture $((kills / 12))
 kill_stage reward $((kills / 6))
 kill_stage ppo $((kills / 3))
 kill_stage generate $((kills / 8))

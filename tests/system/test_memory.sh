@@ -36,6 +36,15 @@ tiny=$root/configs/tiny.yaml
 must 0 "$rlhf" tokenizer "$root/configs/tiny/stories.txt" "$root/configs/tiny/demonstrations.jsonl" --vocab 512 tokenizer
 within pretrain "$rlhf-sft" --pretrain "$tiny" --set run=pretrain --set tokenizer.path=tokenizer --set model.d_model=256
 within sft "$rlhf-sft" "$tiny" --set run=sft --set sft.init=pretrain/model
+# Twenty times the examples, from a cache: 20 bytes each more, whatever their length.
+for n in 5000 100000; do
+    awk -v n=$n 'BEGIN { for (i = 0; i < n; i++)
+        printf "{\"prompt\":\"Q: What is %d?\\nA:\",\"completion\":\" It is a number, and so is %d.\"}\n", i, i * 7 }' >many.jsonl
+    within "sft of $n examples from a cache" "$rlhf-sft" "$tiny" --set run="sft-$n" --set sft.init=pretrain/model \
+        --set sft.train=many.jsonl --set data.cache=cache --set sft.steps=3 --set data.too_long=cut
+    [ $n = 5000 ] && few=$kb
+done
+[ $((kb - few)) -lt 6000 ] || fail "from $few kB with 5000 examples to $kb kB with 100000"
 must 0 "$rlhf" generate "$tiny" --model pretrain/model --prompts "$root/configs/tiny/prompts.jsonl" --out sample --set generate.samples=4
 sed 's/.*"prompt":\("[^"]*"\).*"text":\("[^"]*"\).*/{"prompt":\1,"chosen":"I am happy to help.","rejected":\2}/' \
     sample/answers.jsonl | head -n 60 >rankings.jsonl
