@@ -1,5 +1,6 @@
 #include "rlhf/choice_score.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,7 +67,13 @@ static status run_pass(scorer *c, error *err) {
     row_values values = {.logprob = c->value};
     TRY(model_extend(c->m, c->ws, c->kv, &c->b, c->slot, 1, err));
     if (c->b.n_row) TRY(model_read(c->m, c->ws, &values, err));
-    for (int r = 0; r < c->b.n_row; r++) c->logprob[c->row_choice[r]] += c->value[r];
+    for (int r = 0; r < c->b.n_row; r++) {
+        if (!isfinite(c->value[r]))
+            return error_set(err, STATUS_FAILED,
+                             "choice %d: a token's log-probability is %g: the model's weights are broken",
+                             c->row_choice[r], (double)c->value[r]);
+        c->logprob[c->row_choice[r]] += c->value[r];
+    }
     clear(c);
     return STATUS_OK;
 }

@@ -110,6 +110,14 @@ static status write_text(logprobs *e, error *err) {
     return error_set(err, STATUS_FAILED, "standard output cannot be written");
 }
 
+static status check_finite(const logprobs *e, float logprob, int token, error *err) {
+    if (isfinite(logprob)) return STATUS_OK;
+    return error_set(err, STATUS_FAILED,
+                     "line %" PRId64
+                     ": the log-probability of token %d is %g: the model's weights are broken",
+                     e->n_line + 1, token, (double)logprob);
+}
+
 static status write_line(logprobs *e, int s, const float *logprob, error *err) {
     const waiting *w = &e->waiting[s];
     int first = e->pack.seq_start[s], n = e->pack.seq_start[s + 1] - first;
@@ -121,6 +129,7 @@ static status write_line(logprobs *e, int s, const float *logprob, error *err) {
     buffer_json_ints(b, e->pack.token + first, (size_t)n);
     buffer_string(b, ",\"logprob\":[null");
     for (int i = 1; i < n; i++) {
+        TRY(check_finite(e, logprob[i - 1], i, err));
         buffer_string(b, ",");
         buffer_json_float(b, logprob[i - 1]);
         if (i < w->n_prompt) continue;

@@ -103,6 +103,15 @@ static status count_document(perplexity *e, const char *text, size_t len, const 
 
 /* ---- windows ---- */
 
+static status add_nats(perplexity *e, int document, const float *logprob, int n, error *err) {
+    double *nats = &e->documents.nats[document];
+    for (int r = 0; r < n; r++) *nats -= logprob[r];
+    if (isfinite(*nats)) return STATUS_OK;
+    return error_set(err, STATUS_FAILED,
+                     "%s: a token's log-probability is not finite: the model's weights are broken",
+                     e->documents.place[document]);
+}
+
 /* Reads all that is packed and adds it to its documents. */
 static status flush(perplexity *e, error *err) {
     forward_options o = {.temperature = 1};
@@ -112,8 +121,10 @@ static status flush(perplexity *e, error *err) {
         TRY(model_forward(e->lm.model, e->ws, &e->pack.b, &o, err));
         TRY(model_read(e->lm.model, e->ws, &values, err));
     }
-    for (int s = 0; s < e->pack.b.n_seq; s++)
-        for (int r = 0; r < e->waiting[s].n_row; r++) e->documents.nats[e->waiting[s].document] -= *logprob++;
+    for (int s = 0; s < e->pack.b.n_seq; s++) {
+        TRY(add_nats(e, e->waiting[s].document, logprob, e->waiting[s].n_row, err));
+        logprob += e->waiting[s].n_row;
+    }
     int n_token = e->pack.b.n_token;
     pack_clear(&e->pack);
     progress_step(&e->progress, e->bytes_done, n_token, NULL);

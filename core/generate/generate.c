@@ -1,5 +1,6 @@
 #include "core/generate/generate.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,6 +181,12 @@ static batch make_batch(run *r) {
 
 /* Takes a sampled token; hands the answer over and frees its slot when it ended. Returns through *ended. */
 static status take_token(run *r, live *a, int32_t token, float logprob, int *ended, error *err) {
+    if (!isfinite(logprob))
+        return error_set(
+            err, STATUS_FAILED,
+            "sequence %llu (prompt %d, answer %d): the log-probability of its token %d is %g: the "
+            "model's weights are broken",
+            (unsigned long long)a->seq_id, a->prompt, a->sample, a->n_token, (double)logprob);
     a->token[a->n_token] = token;
     a->logprob[a->n_token++] = logprob;
     int finished = token == r->o->end_token;

@@ -10,7 +10,13 @@
 
 status judge_score(judge *j, const judge_item *items, int n, float *score, error *err) {
     if (!j->score) return error_set(err, STATUS_USAGE, "this judge ranks answers and gives no scores");
-    return j->score(j, items, n, score, err);
+    TRY(j->score(j, items, n, score, err));
+    for (int i = 0; i < n; i++)
+        if (!isfinite(score[i]))
+            return error_set(err, STATUS_FAILED,
+                             "the judge's score of answer %d is %g, no finite number; its prompt: %.200s", i,
+                             (double)score[i], items[i].prompt ? items[i].prompt : items[i].messages);
+    return STATUS_OK;
 }
 
 status judge_rank(judge *j, const char *prompt, const char *messages, const text_span *answers, int n,

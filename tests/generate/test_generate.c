@@ -373,6 +373,26 @@ static void test_refusals(void **state) {
     device_close(dev);
 }
 
+/* Weights that are not finite: no answer is handed over, and the sequence is named. */
+static void test_broken_weights(void **state) {
+    (void)state;
+    static scene s;
+    device *dev = case_device(DEVICE_CPU, 2, NULL);
+    open_scene(&s, dev, CASE_GPT2);
+    float *value = case_parameters(s.m);
+    value[0] = NAN;
+    case_set_parameters(s.m, value);
+    free(value);
+    lent l = lend(&s, generator_limits(6, K, s.c.context, 80));
+    s.token[0][0] = 0;
+    REFUSED(try_run(&s, &l, s.prompt, 1, err), STATUS_FAILED,
+            "sequence 1000 (prompt 0, answer 0): the log-probability of its token 0 is");
+    assert_int_equal(s.got[0].times, 0);
+    give_back(&l);
+    close_scene(&s);
+    device_close(dev);
+}
+
 /* ---- the distribution ---- */
 
 typedef struct counts {
@@ -490,6 +510,7 @@ int main(void) {
         cmocka_unit_test(test_end_token_first_and_one_token),
         cmocka_unit_test(test_the_context_cuts),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_broken_weights),
         cmocka_unit_test(test_distribution),
         cmocka_unit_test(test_top_k_and_top_p),
     };

@@ -369,6 +369,17 @@ static void test_a_model(void **state) {
     OK(judge_score(j, item, 1, score, err));
     judge_close(j);
     workspace_free(ws);
+    /* Weights that are not finite. */
+    const char *broken = path_in(*state, "broken");
+    float *value = case_parameters(m);
+    for (int64_t i = 0; i < model_flat(m)->count; i++) value[i] = NAN;
+    case_set_parameters(m, value);
+    free(value);
+    OK(model_save(m, NULL, broken, err));
+    OK(tokenizer_save(tok, "plain", broken, err));
+    OK(judge_open_model(dev, broken, NULL, &j, err));
+    REFUSED(judge_score(j, zero, 2, score, err), STATUS_FAILED, "the judge's score of answer 0 is ");
+    judge_close(j);
     model_free(m);
     /* What is no reward model. */
     c.language_head = 1;
