@@ -331,8 +331,7 @@ static status save(ppo *p, error *err) {
     return run_finish(p->run, err);
 }
 
-/* What the keys must be together, before anything is opened. */
-static status check_keys(const struct config *config, error *err) {
+status ppo_check_keys(const struct config *config, error *err) {
     const struct config_ppo *c = &config->ppo;
     const char *missing = c->score.kind == CONFIG_JUDGE_MODEL && !c->reward            ? "ppo.reward"
                           : c->score.kind == CONFIG_JUDGE_RULE && !c->score.rule       ? "ppo.rule"
@@ -371,7 +370,7 @@ static status open_run(ppo *p, run_state *state, error *err) {
 status ppo_run(const struct config *c, const stage_options *options, error *err) {
     ppo p = {.config = c, .c = &c->ppo, .options = options, .log = options->log};
     run_state state = RUN_NEW;
-    TRY(check_keys(c, err));
+    TRY(ppo_check_keys(c, err));
     status s = options->dry_run ? STATUS_OK : open_run(&p, &state, err);
     if (s == STATUS_OK && state == RUN_FINISHED)
         log_line(options->log, "%s: ppo was finished before", c->run);

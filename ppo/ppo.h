@@ -8,4 +8,7 @@
    also when it was finished before; STATUS_INTERRUPTED after a signal's checkpoint. */
 status ppo_run(const struct config *c, const stage_options *options, error *err);
 
+/* What the keys must be together, before anything is opened; ppo_run begins with it. STATUS_USAGE. */
+status ppo_check_keys(const struct config *c, error *err);
+
 #endif

@@ -93,6 +93,17 @@ static status make_tokenizer(rounds *r, error *err) {
     return s;
 }
 
+/* Before the first stage. Where they cannot be used a tokenizer made for them goes too, so that the run that
+   has not begun is not held to its config. */
+static status check_prompts(rounds *r, error *err) {
+    const char *begun = rounds_path(r, "store.db"), *own = rounds_path(r, "tokenizer");
+    if (!begun || !own) return error_memory(err, "a path");
+    if (path_exists(begun)) return STATUS_OK;
+    status s = rounds_check_prompts(r, err);
+    if (s == STATUS_DATA && path_exists(own)) path_remove_tree(own, NULL);
+    return s;
+}
+
 static status pretrain(rounds *r, error *err) {
     struct config part;
     if (r->c->pretrain.train.n == 0) return STATUS_OK;
@@ -106,9 +117,7 @@ static status fine_tune(rounds *r, error *err) {
     struct config part;
     if (r->c->sft.train.n == 0) {
         r->sft = r->c->sft.init;
-        if (r->sft) return STATUS_OK;
-        return error_set(err, STATUS_USAGE,
-                         "rounds: neither sft.train (demonstrations) nor sft.init (a model) is set");
+        return STATUS_OK;
     }
     TRY(rounds_part(r, "sft", &part, err));
     const char *pretrained = rounds_path(r, "pretrain/model");
@@ -188,6 +197,7 @@ static void warn_of_unused(const rounds *r) {
 static status all_rounds(rounds *r, error *err) {
     warn_of_unused(r);
     TRY(make_tokenizer(r, err));
+    TRY(check_prompts(r, err));
     const char *db = rounds_path(r, "store.db");
     if (!db) return error_memory(err, "a path");
     TRY(store_open(db, STORE_WRITER, &r->store, err));
@@ -208,19 +218,8 @@ static status all_rounds(rounds *r, error *err) {
     return STATUS_OK;
 }
 
-/* What would fail only after hours. */
-static status check_keys(const struct config *c, error *err) {
-    const struct config_judge *j = &c->label.judge;
-    const char *const by[] = {j->model, j->rule, j->command}, *const key[] = {"label.model", "label.rule",
-                                                                              "label.command"};
-    if (c->rounds.collect != CONFIG_COLLECT_SIMULATED || by[j->kind]) return STATUS_OK;
-    return error_set(err, STATUS_USAGE,
-                     "%s: %s is needed: simulated labellers rank by it (or rounds.collect: people)",
-                     config_place(c->source, "label.judge"), key[j->kind]);
-}
-
 static status rounds_run(const struct config *c, error *err) {
-    TRY(check_keys(c, err));
+    TRY(rounds_check_config(c, err));
     rounds r = {.c = c};
     run_options o = {.directory = c->run,
                      .kind = "rounds",

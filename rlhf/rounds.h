@@ -34,6 +34,12 @@ int rounds_is_frozen(rounds *r, int round);
 /* The judge that a section names; *out NULL where it names none. */
 status rounds_open_judge(rounds *r, const struct config_judge *c, device *dev, judge **out, error *err);
 
+/* Keys, rules and, for a new run, files: what would fail only after hours. Before the directory is made.
+   STATUS_USAGE, STATUS_DATA. */
+status rounds_check_config(const struct config *c, error *err);
+/* The prompts to train and to evaluate on are there and leave room for answers. STATUS_DATA. */
+status rounds_check_prompts(rounds *r, error *err);
+
 /* Samples the answers of the round and puts them into the store; makes its tasks. */
 status rounds_sample(rounds *r, int round, error *err);
 /* Simulated labellers rank at once; people are waited for: STATUS_WAITING. Then freezes the snapshot. */

@@ -113,6 +113,23 @@ refuse 3 'empty.jsonl|no prompt|nothing' afresh ppo --set ppo.prompts=empty.json
 refuse 3 'empty.jsonl|no prompt|nothing' afresh generate --set generate.prompts=empty.jsonl
 refuse 3 'empty.jsonl|no text|nothing' afresh rlhf rounds base.yaml --set run=run --set rounds.prompts=p.jsonl \
     --set sft.train=empty.jsonl --set label.rule=demo
+# Before the first stage of rounds, and with no run directory that would hold the mended config to this one.
+early() {
+    code=$1 pattern=$2
+    shift 2
+    refuse "$code" "$pattern" rlhf rounds "$root/configs/tiny.yaml" --set run=early "$@"
+    [ ! -e early ] || fail "left behind: $(ls early)"
+}
+early 3 'rounds.prompts: nofile cannot be read' --set rounds.prompts=nofile
+early 3 'ppo.ptx: nofile cannot be read' --set ppo.ptx=nofile
+early 2 'ppo.ptx is needed' --set 'ppo.ptx=[]'
+early 2 'ppo.kl_horizon is 1' --set ppo.kl_adaptive=true --set ppo.kl_horizon=1
+early 2 'label.rule: no rule "demoo"' --set label.rule=demoo
+early 2 'eval.rule: no rule "demoo"' --set eval.rule=demoo
+early 2 'ppo.rule is needed' --set ppo.score=rule
+early 2 'neither sft.train' --set 'sft.train=[]'
+early 3 'no prompt of split test' --set eval.split=test
+early 3 'the prompt has 13 tokens, at most 10 fit' --set data.max_length=10
 # ---- mixtures and the cache ----
 sed 's/^{/{"split":"valid",/' d.jsonl >held.jsonl
 refuse 2 'sft.weights has 2 numbers for 1 files' afresh sft --set 'sft.weights=[1, 2]'

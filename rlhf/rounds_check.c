@@ -1,0 +1,145 @@
+/* What would fail only after hours is looked at first: keys, rules, files, and the prompts' lengths. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/file.h"
+#include "core/model/model.h"
+#include "datasets/prompts.h"
+#include "ppo/ppo.h"
+#include "rlhf/rounds.h"
+
+/* ---- keys ---- */
+
+/* needed: a judge must be named; else there may be none. */
+static status check_judge(const struct config *c, const struct config_judge *j, const char *section,
+                          const char *needed, error *err) {
+    static const char *const kind[] = {"model", "rule", "command"};
+    const char *const by[] = {j->model, j->rule, j->command};
+    char key[32];
+    judge *opened = NULL;
+    snprintf(key, sizeof key, "%s.%s", section, kind[j->kind]);
+    if (!by[j->kind] && needed)
+        return error_set(err, STATUS_USAGE, "%s: %s is needed: %s", config_place(c->source, key), key,
+                         needed);
+    if (!by[j->kind] || j->kind != CONFIG_JUDGE_RULE) return STATUS_OK;
+    status s = judge_open_rule(j->rule, &opened, err);
+    judge_close(opened);
+    return s == STATUS_OK ? s : error_context(err, "%s: %s", config_place(c->source, key), key);
+}
+
+static status check_keys(const struct config *c, error *err) {
+    struct config with_reward = *c;
+    with_reward.ppo.reward = "the round's own";
+    if (c->sft.train.n == 0 && !c->sft.init)
+        return error_set(err, STATUS_USAGE,
+                         "rounds: neither sft.train (demonstrations) nor sft.init (a model) is set");
+    if (c->rounds.collect == CONFIG_COLLECT_SIMULATED)
+        TRY(check_judge(c, &c->label.judge, "label",
+                        "simulated labellers rank by it (or rounds.collect: people)", err));
+    TRY(check_judge(c, &c->eval.judge, "eval", NULL, err));
+    if (c->ppo.score.kind != CONFIG_JUDGE_MODEL) TRY(check_judge(c, &c->ppo.score, "ppo", NULL, err));
+    return ppo_check_keys(&with_reward, err);
+}
+
+/* ---- files ---- */
+
+static status check_file(const struct config *c, const char *key, const char *path, error *err) {
+    FILE *f = fopen(path, "rb");
+    int good = f && (fgetc(f) != EOF || !ferror(f)); /* a directory opens, but is not read */
+    int reason = errno;
+    if (f) fclose(f);
+    if (good) return STATUS_OK;
+    return error_set(err, STATUS_DATA, "%s: %s: %s cannot be read: %s", config_place(c->source, key), key,
+                     path, strerror(reason));
+}
+
+static status check_files(const struct config *c, error *err) {
+    const struct {
+        const char *key;
+        const config_strings *files;
+    } list[] = {{"tokenizer.texts", &c->tokenizer.texts},
+                {"pretrain.train", &c->pretrain.train},
+                {"pretrain.valid", &c->pretrain.valid},
+                {"sft.train", &c->sft.train},
+                {"sft.valid", &c->sft.valid},
+                {"reward.valid", &c->reward.valid},
+                {"reward.normalise_on", &c->reward.normalise_on},
+                {"ppo.prompts", &c->ppo.prompts},
+                {"ppo.ptx", &c->ppo.ptx},
+                {"rounds.prompts", &c->rounds.prompts},
+                {"eval.prompts", &c->eval.prompts}};
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        for (int k = 0; k < list[i].files->n; k++)
+            TRY(check_file(c, list[i].key, list[i].files->value[k], err));
+    return STATUS_OK;
+}
+
+static status check_directories(const struct config *c, error *err) {
+    const struct {
+        const char *key, *path;
+    } list[] = {{"tokenizer.path", c->tokenizer.path},
+                {"pretrain.init", c->pretrain.train.n ? c->pretrain.init : NULL},
+                {"sft.init", c->pretrain.train.n ? NULL : c->sft.init},
+                {"label.model", c->label.judge.kind == CONFIG_JUDGE_MODEL ? c->label.judge.model : NULL},
+                {"eval.model", c->eval.judge.kind == CONFIG_JUDGE_MODEL ? c->eval.judge.model : NULL}};
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        if (list[i].path && !path_exists(list[i].path))
+            return error_set(err, STATUS_DATA, "%s: %s: %s is not there",
+                             config_place(c->source, list[i].key), list[i].key, list[i].path);
+    return STATUS_OK;
+}
+
+status rounds_check_config(const struct config *c, error *err) {
+    char *begun = path_join(c->run, "lineage.json");
+    if (!begun) return error_memory(err, "a path");
+    int is_new = !path_exists(begun);
+    free(begun);
+    TRY(check_keys(c, err));
+    /* A stage that is over needs its files no more. */
+    if (!is_new) return STATUS_OK;
+    TRY(check_directories(c, err));
+    return check_files(c, err);
+}
+
+/* ---- prompts ---- */
+
+/* Of the models that this run will make. */
+static status find_context(const struct config *c, int *context, error *err) {
+    const char *init = c->pretrain.train.n ? c->pretrain.init : c->sft.init;
+    model_config stored;
+    *context = c->model.context;
+    if (!init) return STATUS_OK;
+    TRY(model_config_load(init, &stored, err));
+    *context = stored.context;
+    return STATUS_OK;
+}
+
+static status check_split(session *s, const config_strings *files, split_kind split, error *err) {
+    prompts p;
+    s->bad = (bad_lines){.most = s->bad.most, .quiet = 1};
+    TRY(prompts_load(&s->data, split, files->value, files->n, &p, err));
+    prompts_free(&p);
+    return STATUS_OK;
+}
+
+status rounds_check_prompts(rounds *r, error *err) {
+    static const split_kind split[] = {SPLIT_ANY, SPLIT_TRAIN, SPLIT_VALID, SPLIT_TEST};
+    const struct config *c = r->c;
+    struct config copy = *c;
+    session s;
+    int context;
+    copy.tokenizer.path = r->tokenizer;
+    TRY(find_context(c, &context, err));
+    TRY(session_open(&copy, NULL, r->log, &s, err));
+    session_set_length(&s, context - 1); /* an answer has at least one token */
+    status st = check_split(&s, &c->rounds.prompts, SPLIT_TRAIN, err);
+    if (st == STATUS_OK && c->ppo.prompts.n) st = check_split(&s, &c->ppo.prompts, SPLIT_TRAIN, err);
+    if (st == STATUS_OK)
+        st = check_split(&s, c->eval.prompts.n ? &c->eval.prompts : &c->rounds.prompts, split[c->eval.split],
+                         err);
+    session_close(&s);
+    return st;
+}
