@@ -204,10 +204,11 @@ static status wait_for_others(rounds *r, int round, error *err) {
 }
 
 static status freeze(rounds *r, int round, error *err) {
-    char name[16];
+    char name[32];
     hash sha256;
     int64_t n, trainable;
-    snprintf(name, sizeof name, "round-%02d", round);
+    /* Not the name that `rlhf label snapshot` gives: whoever looks at a round by hand must not freeze it. */
+    snprintf(name, sizeof name, "rounds/round-%02d", round);
     int people = r->c->rounds.collect == CONFIG_COLLECT_PEOPLE;
     int exact =
         r->c->label.noise == 0 && r->c->label.flip == 0 && r->c->label.judge.kind == CONFIG_JUDGE_RULE;
@@ -216,7 +217,7 @@ static status freeze(rounds *r, int round, error *err) {
                                 .labellers = people  ? LABELLER_HUMAN
                                              : exact ? LABELLER_RULE
                                                      : LABELLER_SIMULATED};
-    const char *path = rounds_path(r, "%s/snapshot.jsonl", name);
+    const char *path = rounds_path(r, "round-%02d/snapshot.jsonl", round);
     if (!path) return error_memory(err, "a path");
     TRY(store_count_trainable(r->store, &o, &trainable, err));
     status s = store_snapshot(r->store, path, &o, &sha256, &n, err);

@@ -261,6 +261,17 @@ static status none_of_kind(store *s, const store_snapshot_options *o, error *err
         store_path(s), (long long)n, labeller_kind_name(o->labellers));
 }
 
+/* A sealed snapshot is given again as it was: whoever ranked more in between must hear that. */
+static status tell_of_later_work(store *s, const store_snapshot_options *o, error *err) {
+    int64_t further, gone;
+    TRY(store_compare_snapshot(s, o, &further, &gone, err));
+    if (further || gone)
+        printf("  %s was sealed before: %lld rankings that count now are not in it, %lld in it were undone;\n"
+               "  another --name freezes what counts now\n",
+               o->name, (long long)further, (long long)gone);
+    return STATUS_OK;
+}
+
 static status snapshot(store *s, const command_line *line, void *context, error *err) {
     const snapshot_options *o = context;
     char name[32], hex[2 * HASH_BYTES + 1];
@@ -277,7 +288,7 @@ static status snapshot(store *s, const command_line *line, void *context, error 
     TRY(result);
     hash_hex(&sha256, hex);
     printf("%s: snapshot %s, %lld rankings, sha256 %s\n", line->words[0], options.name, (long long)n, hex);
-    return STATUS_OK;
+    return tell_of_later_work(s, &options, err);
 }
 
 status label_snapshot(int argc, char **argv, error *err) {

@@ -127,6 +127,20 @@ status store_count_trainable(store *s, const store_snapshot_options *o, int64_t 
                    SQL_VALUES(sql_int64(o->from_round), sql_int64(o->round), kind_value(o->labellers)), err);
 }
 
+status store_compare_snapshot(store *s, const store_snapshot_options *o, int64_t *further, int64_t *gone,
+                              error *err) {
+    TRY(sql_get(s, further, NULL,
+                "SELECT count(*)" TRAINABLE " AND n.id NOT IN (SELECT i.ranking_id FROM snapshot_ranking i"
+                " JOIN snapshot w ON w.id = i.snapshot_id WHERE w.name = ?4)",
+                SQL_VALUES(sql_int64(o->from_round), sql_int64(o->round), kind_value(o->labellers),
+                           sql_string(o->name)),
+                err));
+    return sql_get(s, gone, NULL,
+                   "SELECT count(*) FROM snapshot_ranking i JOIN snapshot w ON w.id = i.snapshot_id"
+                   " WHERE w.name = ?1 AND i.ranking_id NOT IN (SELECT id FROM ranking_train)",
+                   SQL_VALUES(sql_string(o->name)), err);
+}
+
 typedef struct snapshot_work {
     store *s;
     const char *path;

@@ -238,6 +238,10 @@ status store_snapshot(store *s, const char *path, const store_snapshot_options *
                       int64_t *n, error *err);
 /* How many rankings a snapshot that is not sealed yet would hold. */
 status store_count_trainable(store *s, const store_snapshot_options *options, int64_t *n, error *err);
+/* How far the store has gone on since the snapshot of this name was sealed: rankings that it would hold today
+   and does not, and rankings in it that were undone or withdrawn. */
+status store_compare_snapshot(store *s, const store_snapshot_options *options, int64_t *further,
+                              int64_t *gone, error *err);
 
 /* ---- looking */
 

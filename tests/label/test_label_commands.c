@@ -96,7 +96,14 @@ static void the_whole_way(void **state) {
     works(p, "simulate --db %/a.db --labeller sim --limit 5 --ranker %/judge.sh", "sim: 5 rankings");
     fails(p, "simulate --db %/a.db --labeller sim --noise 1 --ranker %/judge.sh", STATUS_DATA,
           "another kind or spec");
+    works(p, "snapshot --db %/a.db --round 1 --labellers any --name early %/early.jsonl",
+          "snapshot early, 5 rankings, sha256 ");
+    assert_null(
+        strstr(run(p, "snapshot --db %/a.db --round 1 --labellers any --name early %/early.jsonl")->said,
+               "sealed before"));
     works(p, "simulate --db %/a.db --labeller sim --ranker %/judge.sh", "sim: 7 rankings");
+    works(p, "snapshot --db %/a.db --round 1 --labellers any --name early %/early.jsonl",
+          "early was sealed before: 7 rankings that count now are not in it, 0 in it were undone;");
     fails(p, "snapshot --db %/a.db --round 1 %/s.jsonl", STATUS_DATA,
           "none of the 12 rankings that may be trained on is of kind human; --labellers any takes them");
     fails(p, "snapshot --db %/a.db --round 1 --labellers rule %/s.jsonl", STATUS_DATA, "is of kind rule;");

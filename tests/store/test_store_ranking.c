@@ -413,10 +413,12 @@ static void a_snapshot_is_frozen(void **state) {
     store_snapshot_options o = {.name = "round-01", .round = 1, .labellers = LABELLER_HUMAN};
     FAILS(store_snapshot(s, in(p, "s.jsonl"), &o, &first, &n, &err), STATUS_DATA,
           "no ranking that may be trained on");
+    uint8_t ranked[STORE_UUID];
     for (int i = 0; i < 2; i++) {
         store_lease l = lease(s, ann);
         store_ranking r = first_answer(&l);
         OK(store_add_ranking(s, &r, &outcome, NULL, &err));
+        memcpy(ranked, l.uuid, sizeof ranked);
     }
     OK(store_snapshot(s, in(p, "s.jsonl"), &o, &first, &n, &err));
     assert_int_equal(n, 2);
@@ -435,6 +437,13 @@ static void a_snapshot_is_frozen(void **state) {
     OK(store_snapshot(s, in(p, "t.jsonl"), &o, &second, &n, &err)); /* the same again */
     assert_true(hash_equal(&first, &second));
     assert_int_equal(n, 2);
+    int64_t further, gone;
+    OK(store_compare_snapshot(s, &o, &further, &gone, &err));
+    assert_int_equal(further, 0);
+    assert_int_equal(gone, 0);
+    OK(store_withdraw(s, ranked, "no", &err));
+    OK(store_compare_snapshot(s, &o, &further, &gone, &err));
+    assert_int_equal(gone, 1);
     o.labellers = LABELLER_ANY;
     FAILS(store_snapshot(s, in(p, "t.jsonl"), &o, &second, &n, &err), STATUS_DATA, "choose another name");
     o.name = "later", o.round = 9;

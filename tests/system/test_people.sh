@@ -24,10 +24,13 @@ says 'round 1: all tasks are done, but no ranking is there to train on'
 [ ! -e run/round-01/snapshot.jsonl ] || fail "a snapshot of nothing was left"
 
 # All taken back, then ranked. A task may have fewer than four different answers: lines that do not fit are refused.
-must 0 rank "$(repeat "$tasks" u)" "$(repeat $((6 * tasks)) '1 2 3 4
+# Who freezes by hand in between what is there, under the name of the round, takes nothing from it.
+must 0 rank "$(repeat "$tasks" u)" '1 2 3 4' '1 2 3' '1 2'
+says "$tasks undone"
+must 0 "$rlhf" label snapshot --db run/store.db --round 1 look.jsonl
+must 0 rank "$(repeat $((6 * tasks)) '1 2 3 4
 1 2 3
 1 2')"
-says "$tasks undone"
 must 0 rounds
 [ "$(wc -l <run/round-01/snapshot.jsonl)" = "$tasks" ] || fail "the snapshot has other rankings than $tasks"
 echo "people: $tasks tasks; waited for, judged by nobody, taken back, ranked, trained on"
