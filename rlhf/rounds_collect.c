@@ -184,7 +184,7 @@ static status simulate(rounds *r, int round, error *err) {
 static status wait_for_people(rounds *r, int round, error *err) {
     store_progress p;
     TRY(store_read_progress(r->store, round, &p, err));
-    if (p.ranked >= p.wanted) return STATUS_OK;
+    if (p.closed || p.ranked >= p.wanted) return STATUS_OK; /* of a closed round nothing is handed out */
     return error_set(err, STATUS_WAITING,
                      "round %d waits for rankings: %lld of %lld are there. Rank with `rlhf label rank --db "
                      "%s --labeller NAME`, then "
@@ -214,6 +214,7 @@ static status freeze(rounds *r, int round, error *err) {
         r->c->label.noise == 0 && r->c->label.flip == 0 && r->c->label.judge.kind == CONFIG_JUDGE_RULE;
     store_snapshot_options o = {.name = name,
                                 .round = round,
+                                .close = true,
                                 .labellers = people  ? LABELLER_HUMAN
                                              : exact ? LABELLER_RULE
                                                      : LABELLER_SIMULATED};
@@ -224,7 +225,7 @@ static status freeze(rounds *r, int round, error *err) {
     if (s == STATUS_DATA && people && trainable == 0) return wait_for_others(r, round, err);
     TRY(s);
     log_line(r->log, "round %d: a snapshot of %lld rankings", round, (long long)n);
-    return store_close_round(r->store, round, err);
+    return STATUS_OK;
 }
 
 status rounds_collect(rounds *r, int round, error *err) {

@@ -91,6 +91,7 @@ status add_prompt_row(store *s, const store_prompt *p, int64_t *id, bool *differ
 status add_artifact_row(store *s, const hash *sha256, uint64_t bytes, const char *path, int64_t *id,
                         error *err);
 status add_round_row(store *s, int64_t round, error *err);
+status close_round_row(store *s, int64_t round, error *err);
 status add_lease_row(store *s, const uint8_t uuid[STORE_UUID], int64_t task, int64_t labeller,
                      const char *shown, int64_t leased_ms, int64_t expires_ms, int64_t *id, error *err);
 status add_ranking_row(store *s, const store_ranking *r, int64_t received_ms, store_outcome *outcome,

@@ -99,7 +99,7 @@ status store_open_round(store *s, int64_t round, error *err) {
     return transaction_end(s, open_round(s, round, err), err);
 }
 
-static status close_round(store *s, int64_t round, error *err) {
+status close_round_row(store *s, int64_t round, error *err) {
     int64_t id;
     bool found;
     TRY(sql_get(s, &id, &found, "SELECT id FROM round WHERE id = ?1", SQL_VALUES(sql_int64(round)), err));
@@ -110,7 +110,7 @@ static status close_round(store *s, int64_t round, error *err) {
 
 status store_close_round(store *s, int64_t round, error *err) {
     TRY(transaction_begin(s, err));
-    return transaction_end(s, close_round(s, round, err), err);
+    return transaction_end(s, close_round_row(s, round, err), err);
 }
 
 static status check_name(const char *name, error *err) {

@@ -231,6 +231,7 @@ static status make_snapshot(snapshot_work *w, error *err) {
                          (long long)w->options->round);
     TRY(find_sealed(w, err));
     if (!w->sealed) TRY(fill(w, err));
+    if (w->options->close) TRY(close_round_row(w->s, w->options->round, err));
     return write_and_seal(w, err);
 }
 

@@ -229,6 +229,7 @@ typedef struct store_snapshot_options {
     int64_t round;           /* rankings of round 0 up to this one ... */
     int64_t from_round;      /* ... and not before this one */
     labeller_kind labellers; /* of this kind; LABELLER_ANY mixes them */
+    bool close;              /* and closes the round, so that no work comes between the two */
 } store_snapshot_options;
 
 /* Freezes the rankings that may be trained on into snapshot.jsonl at path, and seals the snapshot with the
@@ -248,6 +249,7 @@ status store_compare_snapshot(store *s, const store_snapshot_options *options, i
 /* Rankings still missing and there in a round's tasks (want summed; have counted up to want). */
 typedef struct store_progress {
     int64_t tasks, wanted, ranked;
+    bool closed;
 } store_progress;
 status store_read_progress(store *s, int64_t round, store_progress *out, error *err);
 

@@ -199,12 +199,13 @@ status store_read_progress(store *s, int64_t round, store_progress *out, error *
     sqlite3_stmt *q;
     bool row;
     TRY(sql_start(s, &q,
-                  "SELECT count(*), ifnull(sum(want), 0), ifnull(sum(min(have, want)), 0) FROM task WHERE "
-                  "round_id = ?1",
+                  "SELECT count(*), ifnull(sum(want), 0), ifnull(sum(min(have, want)), 0),"
+                  " EXISTS (SELECT 1 FROM round WHERE id = ?1 AND closed_ms IS NOT NULL)"
+                  " FROM task WHERE round_id = ?1",
                   SQL_VALUES(sql_int64(round)), err));
     TRY(sql_step(s, q, &row, err));
-    *out =
-        (store_progress){sqlite3_column_int64(q, 0), sqlite3_column_int64(q, 1), sqlite3_column_int64(q, 2)};
+    *out = (store_progress){sqlite3_column_int64(q, 0), sqlite3_column_int64(q, 1),
+                            sqlite3_column_int64(q, 2), sqlite3_column_int(q, 3) != 0};
     sql_finish(q);
     return STATUS_OK;
 }

@@ -453,6 +453,33 @@ static void a_snapshot_is_frozen(void **state) {
     buffer_free(&text);
 }
 
+/* What cannot be closed is not sealed: no answer may come between the two and be ignored. */
+static void a_round_is_sealed_and_closed_in_one(void **state) {
+    place *p = *state;
+    int64_t ann, n;
+    store_progress progress;
+    hash sha256;
+    store_outcome outcome;
+    store *s = store_with_tasks(p, "a.db", 2, 2, 1, &ann);
+    store_snapshot_options o = {.name = "one", .round = 1, .labellers = LABELLER_ANY, .close = true};
+    store_lease l = lease(s, ann);
+    store_ranking r = first_answer(&l);
+    OK(store_add_ranking(s, &r, &outcome, NULL, &err));
+    OK(sql_exec(s, "CREATE TEMP TRIGGER no BEFORE UPDATE ON round BEGIN SELECT RAISE(ABORT, 'no'); END",
+                &err));
+    FAILS(store_snapshot(s, in(p, "s.jsonl"), &o, &sha256, &n, &err), STATUS_DATA, "refused: no");
+    assert_false(path_exists(in(p, "s.jsonl")));
+    OK(sql_exec(s, "DROP TRIGGER no", &err));
+    l = lease(s, ann); /* the round is open, and what is ranked now counts */
+    r = first_answer(&l);
+    OK(store_add_ranking(s, &r, &outcome, NULL, &err));
+    OK(store_snapshot(s, in(p, "s.jsonl"), &o, &sha256, &n, &err));
+    assert_int_equal(n, 2);
+    OK(store_read_progress(s, 1, &progress, &err));
+    assert_true(progress.closed);
+    store_close(s);
+}
+
 static void lineage_leads_both_ways(void **state) {
     place *p = *state;
     int64_t ann, n, id;
@@ -575,6 +602,7 @@ int main(void) {
         T(rankings_that_fit_nothing_are_refused),
         T(labellers_never_change_their_kind),
         T(a_snapshot_is_frozen),
+        T(a_round_is_sealed_and_closed_in_one),
         T(lineage_leads_both_ways),
         T(stats_count_agreement),
         T(a_group_counts_whole_or_not_at_all),
