@@ -241,6 +241,13 @@ status session_save_model(const session *s, run *r, const char *name, const mode
     return st;
 }
 
+status session_add_result(run *r, const char *role, int64_t step, const char *name, error *err) {
+    const char *path = run_path(r, name);
+    if (!path) return error_memory(err, "a path");
+    return path_exists(path) ? lineage_add_out(run_lineage(r), run_directory(r), role, step, path, err)
+                             : STATUS_OK;
+}
+
 const lora_options *session_lora(const struct config_lora *c, lora_options *out) {
     *out = (lora_options){c->rank, c->alpha, c->targets.n, c->targets.value};
     return c->rank ? out : NULL;

@@ -102,6 +102,9 @@ status session_plan_model(const session *s, const model *m, int with_base, const
 status session_save_model(const session *s, run *r, const char *name, const model *m, const float *parameters,
                           error *err);
 
+/* The same as what the run made, for its lineage: DIRECTORY/NAME in a role; nothing where there is none. */
+status session_add_result(run *r, const char *role, int64_t step, const char *name, error *err);
+
 /* What lies outside the arenas, estimated: the program and its libraries, `data` bytes of examples (with the
    room they grew in), and the largest model file while it is read or written. model: a directory, or NULL. */
 size_t session_outside(size_t data, const char *model);

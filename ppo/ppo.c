@@ -318,16 +318,13 @@ static status train(ppo *p, error *err) {
 }
 
 static status save(ppo *p, error *err) {
-    lineage *l = run_lineage(p->run);
-    const char *home = run_directory(p->run);
     const float *average = optimizer_get_state(p->models.policy_optimizer)->ema;
     TRY(session_save_model(&p->session, p->run, "policy", p->models.policy, NULL, err));
     if (average) TRY(session_save_model(&p->session, p->run, "policy-ema", p->models.policy, average, err));
     TRY(session_save_model(&p->session, p->run, "value", p->models.value, NULL, err));
-    TRY(lineage_add_out(l, home, "policy", p->iteration, run_path(p->run, "policy"), err));
-    if (average)
-        TRY(lineage_add_out(l, home, "policy-ema", p->iteration, run_path(p->run, "policy-ema"), err));
-    TRY(lineage_add_out(l, home, "value", p->iteration, run_path(p->run, "value"), err));
+    TRY(session_add_result(p->run, "policy", p->iteration, "policy", err));
+    TRY(session_add_result(p->run, "policy-ema", p->iteration, "policy-ema", err));
+    TRY(session_add_result(p->run, "value", p->iteration, "value", err));
     return run_finish(p->run, err);
 }
 

@@ -224,9 +224,9 @@ static status run_stages(reward *w, run_state state, error *err) {
     TRY(train(w, err));
     TRY(reward_fit_scale(w, "normalised", err));
     TRY(session_save_model(&w->session, w->run, "model", w->model, NULL, err));
-    TRY(lineage_add_out(run_lineage(w->run), run_directory(w->run), "reward", w->step,
-                        run_path(w->run, "model"), err));
+    TRY(session_add_result(w->run, "reward", w->step, "model", err));
     TRY(reward_scale_best(w, err));
+    TRY(session_add_result(w->run, "best", -1, "best", err));
     return run_finish(w->run, err);
 }
 

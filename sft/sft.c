@@ -281,8 +281,9 @@ static status save(sft *s, error *err) {
     TRY(session_save_model(&s->session, s->run, "model", s->model, NULL, err));
     const float *average = optimizer_get_state(s->optimizer)->ema;
     if (average) TRY(session_save_model(&s->session, s->run, "model-ema", s->model, average, err));
-    TRY(lineage_add_out(run_lineage(s->run), run_directory(s->run), "model", s->step,
-                        run_path(s->run, "model"), err));
+    TRY(session_add_result(s->run, "model", s->step, "model", err));
+    TRY(session_add_result(s->run, "model-ema", s->step, "model-ema", err));
+    TRY(session_add_result(s->run, "best", -1, "best", err));
     return run_finish(s->run, err);
 }
 

@@ -207,6 +207,13 @@ static status lineage_of(store *s, const command_line *line, void *context, erro
     } else {
         TRY(find_weight(s, line->words[0], &id, err));
         TRY(store_lineage_back(s, id, &l, err));
+        if (l.runs.n == 0 && l.snapshots.n == 0) {
+            store_lineage_free(&l);
+            return error_set(err, STATUS_DATA,
+                             "%s: %s is known as something that was read; no run that was imported made it. "
+                             "Import the run that did (rlhf label import), or it came from elsewhere",
+                             store_path(s), line->words[0]);
+        }
     }
     status result = print_lineage(s, &l, err);
     store_lineage_free(&l);

@@ -113,6 +113,7 @@ static void the_whole_way(void **state) {
     works(p, "import --db %/a.db %/reward", "0 new answers");
     works(p, "lineage --db %/a.db %/reward/model", "rankings: 12\n  1-12\n");
     works(p, "lineage --db %/a.db --ranking 7", "  reward  ");
+    fails(p, "lineage --db %/a.db %/model.bin", STATUS_DATA, "no run that was imported made it");
     works(p, "stats --db %/a.db",
           "labellers   name ann  kind human  rankings 0  withdrawn 0  seconds -\n            name sim  kind "
           "simulated  rankings 12");

@@ -28,6 +28,9 @@ for model in model best; do
 done
 must 0 "$rlhf" ppo "$root/configs/tiny.yaml" --set run=by-best --set ppo.policy=run/sft/model --set ppo.iterations=1 \
     --set ppo.reward=run/round-01/reward/best --set ppo.prompts="[$root/configs/tiny/prompts.jsonl]"
+must 0 "$rlhf" label import --db run/store.db by-best
+must 0 "$rlhf" label lineage --db run/store.db by-best/policy
+says '^snapshots: 1'
 
 # Whoever reads the first lines of an export has enough of it.
 {
