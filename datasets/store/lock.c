@@ -54,4 +54,8 @@ status store_lock(store *s, error *err) {
     return STATUS_OK;
 }
 
-void store_unlock(store *s) { flock(s->lock_fd, LOCK_UN); }
+void store_unlock(store *s) {
+    int cleared = ftruncate(s->lock_fd, 0); /* the next holder may be a program that writes no name */
+    (void)cleared;
+    flock(s->lock_fd, LOCK_UN);
+}

@@ -119,9 +119,11 @@ status store_open(const char *path, store_mode mode, store **out, error *err) {
     return result;
 }
 
-/* The last connection's close checkpoints, which only the holder of the lock may do. */
+/* The last connection's close checkpoints, which only the holder of the lock may do. Where another holds it
+   this connection is not the last: there is nothing to wait for. */
 static void close_database(store *s) {
     for (int i = 0; i < STORE_STATEMENTS; i++) sqlite3_finalize(s->cache[i].statement);
+    store_set_patience(s, 0);
     bool locked = s->lock_fd >= 0 && store_lock(s, NULL) == STATUS_OK;
     if (!locked) sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_close(s->db);

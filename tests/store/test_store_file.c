@@ -147,6 +147,22 @@ static void a_locked_store_says_by_whom(void **state) {
     store_close(s);
 }
 
+/* Whoever wrote before is not named for one that says nothing of itself, and a close does not wait again. */
+static void a_holder_without_a_name(void **state) {
+    place *p = *state;
+    store *s = open_store(p, "a.db");
+    OK(store_open_round(s, 1, &err));
+    int other = open(in(p, "a.db.lock"), O_RDWR);
+    assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
+    store_set_patience(s, 50);
+    FAILS(store_open_round(s, 2, &err), STATUS_FAILED, "locked: another process has been writing it");
+    store_set_patience(s, 60000);
+    int64_t start = lineage_now_ms();
+    store_close(s);
+    assert_true(lineage_now_ms() - start < 30000);
+    close(other);
+}
+
 static void a_foreign_lock_is_told_apart(void **state) {
     place *p = *state;
     store *s = open_store(p, "a.db");
@@ -238,6 +254,7 @@ int main(void) {
                                         place_remove),
         cmocka_unit_test_setup_teardown(migrates_forwards_after_a_backup, place_make, place_remove),
         cmocka_unit_test_setup_teardown(a_locked_store_says_by_whom, place_make, place_remove),
+        cmocka_unit_test_setup_teardown(a_holder_without_a_name, place_make, place_remove),
         cmocka_unit_test_setup_teardown(a_foreign_lock_is_told_apart, place_make, place_remove),
         cmocka_unit_test_setup_teardown(a_full_disk_loses_nothing_acknowledged, place_make, place_remove),
         cmocka_unit_test_setup_teardown(a_full_disk_leaves_no_half_export, place_make, place_remove),
