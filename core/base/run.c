@@ -190,6 +190,17 @@ static status check_empty(const char *directory, error *err) {
     return s;
 }
 
+/* Before there is a lock: a directory of somebody else's gets no file of ours. */
+static status check_before_locking(const run *r, error *err) {
+    char *lock, *lineage = NULL;
+    TRY(run_join(r->directory, "lock", &lock, err));
+    status s = run_join(r->directory, "lineage.json", &lineage, err);
+    if (s == STATUS_OK && !path_exists(lock) && !path_exists(lineage)) s = check_empty(r->directory, err);
+    free(lock);
+    free(lineage);
+    return s;
+}
+
 /* Was the run killed before its first line of metrics and its first file? Then there is nothing to go on
    with, and it is begun again as if it were not there, with another config too. */
 static status was_nothing_done(const run *r, bool *nothing, error *err) {
@@ -321,6 +332,7 @@ static status open_run(run *r, const run_options *o, run_state *state, error *er
     if (!r->directory) return error_memory(err, "a path");
     TRY(run_join(r->directory, "checkpoints", &r->checkpoints, err));
     TRY(make_directories(r, err));
+    TRY(check_before_locking(r, err));
     TRY(take_lock(r, err));
     char *path;
     TRY(run_join(r->directory, "lineage.json", &path, err));

@@ -289,6 +289,7 @@ static void test_foreign_directory(void **state) {
     refuses(&o, STATUS_DATA,
             "home: is not a run directory (thesis.tex is in it, lineage.json is not); name a new or "
             "empty one");
+    assert_list("home", "thesis.tex");
     write_text("plain", "");
     o.directory = "plain";
     run *r;
