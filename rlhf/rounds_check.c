@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/cpu.h"
 #include "core/base/file.h"
 #include "core/model/model.h"
 #include "datasets/prompts.h"
@@ -97,7 +98,9 @@ status rounds_check_config(const struct config *c, error *err) {
     if (!begun) return error_memory(err, "a path");
     int is_new = !path_exists(begun);
     free(begun);
+    cpu_isa isa;
     TRY(check_keys(c, err));
+    TRY(cpu_choose_isa(&isa, err));
     /* A stage that is over needs its files no more. */
     if (!is_new) return STATUS_OK;
     TRY(check_directories(c, err));

@@ -128,6 +128,10 @@ early 2 'label.rule: no rule "demoo"' --set label.rule=demoo
 early 2 'eval.rule: no rule "demoo"' --set eval.rule=demoo
 early 2 'ppo.rule is needed' --set ppo.score=rule
 early 2 'neither sft.train' --set 'sft.train=[]'
+kept=${RLHF_ISA:-}
+export RLHF_ISA=sse
+early 2 'RLHF_ISA must be .* not "sse"'
+[ -n "$kept" ] && RLHF_ISA=$kept || unset RLHF_ISA
 early 3 'no prompt of split test' --set eval.split=test
 early 3 'the prompt has 13 tokens, at most 10 fit' --set data.max_length=10
 # ---- mixtures and the cache ----
