@@ -183,6 +183,12 @@ static status stop_if_asked(error *err) {
     return error_set(err, STATUS_INTERRUPTED, "stopped by a signal; start again to go on");
 }
 
+/* A key that another one makes idle. */
+static void warn_beside(const rounds *r, const char *key, const char *why) {
+    if (config_is_given(r->c->source, key))
+        log_warning(r->log, "%s: %s is not used: %s", config_place(r->c->source, key), key, why);
+}
+
 /* Keys that a rounds config may hold for the programs alone, and that the rounds set themselves. */
 static void warn_of_unused(const rounds *r) {
     static const char *const key[] = {
@@ -192,6 +198,11 @@ static void warn_of_unused(const rounds *r) {
         if (config_is_given(r->c->source, key[i]))
             log_warning(r->log, "%s: %s is set by the rounds themselves; the value given is not used",
                         config_place(r->c->source, key[i]), key[i]);
+    if (r->c->pretrain.train.n)
+        warn_beside(r, "sft.init", "pretrain.train is given: SFT starts from the pre-trained model");
+    if (r->c->ppo.score.kind != CONFIG_JUDGE_RULE) warn_beside(r, "ppo.rule", "ppo.score is not rule");
+    if (r->c->ppo.score.kind != CONFIG_JUDGE_COMMAND)
+        warn_beside(r, "ppo.command", "ppo.score is not command");
 }
 
 static status all_rounds(rounds *r, error *err) {

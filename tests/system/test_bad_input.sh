@@ -133,6 +133,9 @@ export RLHF_ISA=sse
 early 2 'RLHF_ISA must be .* not "sse"'
 [ -n "$kept" ] && RLHF_ISA=$kept || unset RLHF_ISA
 early 3 'no prompt of split test' --set eval.split=test
+# What is given and not used is told, whatever comes after.
+early 3 'warning: .*sft.init is not used: pretrain.train' --set eval.split=test --set sft.init=model
+early 3 'warning: .*ppo.rule is not used: ppo.score' --set eval.split=test --set ppo.rule=demo
 early 3 'the prompt has 13 tokens, at most 10 fit' --set data.max_length=10
 # ---- mixtures and the cache ----
 sed 's/^{/{"split":"valid",/' d.jsonl >held.jsonl
