@@ -207,8 +207,7 @@ status example_prompt(const data_options *o, const prompt_text *p, const char *p
     return s;
 }
 
-/* What ends a document: end of text, or what the tokenizer or else the template has in its place. */
-static int document_end(const data_options *o) {
+int example_document_end(const data_options *o) {
     const char *eos = tokenizer_named(o->tok, "eos_token");
     int end = tokenizer_special(o->tok, TOKEN_END_OF_TEXT);
     if (end < 0 && eos) end = tokenizer_special(o->tok, eos);
@@ -219,7 +218,7 @@ status example_document(const data_options *o, const char *text, size_t len, int
     const ints *before = tokenizer_before(o->tok);
     ints_append(tokens, before->data, before->len);
     TRY(tokenizer_encode(o->tok, text, len, tokens, err));
-    ints_push(tokens, document_end(o));
+    ints_push(tokens, example_document_end(o));
     return ints_check(tokens, err);
 }
 

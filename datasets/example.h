@@ -62,6 +62,8 @@ status example_prompt(const data_options *o, const prompt_text *p, const char *p
                       error *err);
 /* Appends a document's ids, behind a bos where the tokenizer has one, and an end-of-text. */
 status example_document(const data_options *o, const char *text, size_t len, ints *tokens, error *err);
+/* What ends a document: an end-of-text, or what the tokenizer or else the template has in its place. */
+int example_document_end(const data_options *o);
 
 /* SPLIT_TRAIN, ... of a name; STATUS_DATA for another. */
 status split_parse(const char *name, const char *place, split_kind *out, error *err);

@@ -86,7 +86,7 @@ static status score_tokens(choices *c, const language_model *lm, const char *mod
 static status ask(choices *c, const language_model *lm, const char *model, int shots, error *err) {
     choice_setting how = {&c->form, c->pool, shots, (uint64_t)c->o->seed};
     choice_tokens t;
-    TRY(choice_tokens_encode(lm->session.tok, language_model_end_of_text(lm),
+    TRY(choice_tokens_encode(lm->session.tok, example_document_end(&lm->session.data),
                              model_get_config(lm->model)->context, &how, &c->asked, c->index, c->n, &t, err));
     status s = score_tokens(c, lm, model, shots, &t, err);
     choice_tokens_free(&t);
@@ -95,7 +95,7 @@ static status ask(choices *c, const language_model *lm, const char *model, int s
 
 static status ask_model(choices *c, const char *model, error *err) {
     language_model lm;
-    status s = language_model_open(model, (int)c->o->threads, NULL, NULL, &lm, err);
+    status s = language_model_open(model, (int)c->o->threads, "plain", NULL, &lm, err);
     for (int i = 0; i < c->n_shots && s == STATUS_OK; i++) s = ask(c, &lm, model, c->shots[i], err);
     language_model_close(&lm);
     return s;

@@ -305,7 +305,7 @@ static status choose_windows(perplexity *e, error *err) {
     e->stride = e->o->stride ? (int)e->o->stride : (e->window + 1) / 2;
     const ints *before = tokenizer_before(e->lm.session.tok);
     ints_append(&e->start, before->data, before->len);
-    if (before->len == 0 && !e->o->no_start) ints_push(&e->start, language_model_end_of_text(&e->lm));
+    if (before->len == 0 && !e->o->no_start) ints_push(&e->start, example_document_end(&e->lm.session.data));
     if ((int)e->start.len < e->window) return ints_check(&e->start, err);
     return error_set(err, STATUS_USAGE,
                      "eval perplexity: --window is %d, the tokenizer alone puts %zu tokens before a "
@@ -329,7 +329,7 @@ static status measure(perplexity *e, error *err) {
     TRY(each_document(e, count_document, &quiet,
                       err)); /* the work ahead, and whether too much of it is bad */
     if (e->bytes == 0) return error_set(err, STATUS_DATA, "%s: no document", e->o->file[0]);
-    TRY(language_model_open(e->o->model, (int)e->o->threads, NULL, NULL, &e->lm, err));
+    TRY(language_model_open(e->o->model, (int)e->o->threads, "plain", NULL, &e->lm, err));
     TRY(choose_windows(e, err));
     TRY(open_work(e, err));
     progress_begin(&e->progress, e->lm.session.log, "perplexity", "byte", 0, e->bytes);

@@ -45,11 +45,6 @@ status language_model_open(const char *directory, int threads, const char *templ
     return STATUS_OK;
 }
 
-int language_model_end_of_text(const language_model *m) {
-    int end = tokenizer_special(m->session.tok, TOKEN_END_OF_TEXT);
-    return end >= 0 ? end : m->session.end_token;
-}
-
 void language_model_close(language_model *m) {
     model_free(m->model);
     session_close(&m->session);

@@ -16,8 +16,6 @@ typedef struct language_model {
    Close it also after a failure. */
 status language_model_open(const char *directory, int threads, const char *template, const char *system,
                            language_model *out, error *err);
-/* The token that ends a document, and stands before one where the tokenizer puts nothing there. */
-int language_model_end_of_text(const language_model *m);
 void language_model_close(language_model *m);
 
 #endif
