@@ -105,16 +105,8 @@ static void choose_parts(adapter *a, uint32_t bits) {
 
 static int site_depth(const adapter *a, int site) { return depth_of(&a->config, (adapter_site)site); }
 
-/* Appends one parameter, as params.c does. */
 static void add_param(adapter *a, int rows, int cols, int decays, const char *name) {
-    int64_t count = (int64_t)rows * cols;
-    if (a->params) {
-        param *p = &a->params[a->flat.n_param];
-        *p = (param){.rows = rows, .cols = cols, .offset = a->flat.count, .count = count, .decays = decays};
-        snprintf(p->name, sizeof p->name, "%s", name);
-    }
-    a->flat.n_param++;
-    a->flat.count += (count + 15) / 16 * 16;
+    flat_add_param(&a->flat, a->params, name, rows, cols, decays, 1);
 }
 
 static void add_all(adapter *a) {
@@ -154,14 +146,9 @@ static vec take_backward(const adapter *a, arena *from, const weight *w) {
     return (vec){ARENA_TAKE(from, float, n), n};
 }
 
-/* NULL while the memory is only measured. */
-static float *place_of(const adapter *a, const param *p) {
-    return a->flat.master ? a->flat.master + p->offset : NULL;
-}
-
 static void bind_weight(adapter *a, arena *from, int *next, weight *w) {
     const param *p = &a->params[(*next)++];
-    w->w = mat_of(place_of(a, p), p->rows, p->cols);
+    w->w = mat_of(flat_place(&a->flat, p), p->rows, p->cols);
     w->forward.n = a->dev->ops->forward_pack(a->dev, w->type, p->rows, p->cols);
     w->forward.data = ARENA_TAKE(from, float, w->forward.n);
 }
@@ -188,8 +175,9 @@ static void lay_out(adapter *a, arena *from, const char *owner, memory_plan *pla
         }
     }
     if (plan) plan_add(plan, owner, "adapter packed for products", from->used - before);
-    if (a->config.n_score) a->score = (vec){place_of(a, &a->params[next]), a->params[next].count}, next++;
-    if (a->config.score_bias) a->score_bias = (vec){place_of(a, &a->params[next]), 1};
+    if (a->config.n_score)
+        a->score = (vec){flat_place(&a->flat, &a->params[next]), a->params[next].count}, next++;
+    if (a->config.score_bias) a->score_bias = (vec){flat_place(&a->flat, &a->params[next]), 1};
 }
 
 static status begin(device *dev, const model_config *config, const lora_options *how, int trained, adapter *a,
@@ -261,27 +249,13 @@ void adapter_free(adapter *a) {
 
 /* ---- values ---- */
 
-static status draw_param(adapter *a, int i, random_key key, double scale, error *err) {
-    const param *p = &a->flat.param[i];
-    float *value = malloc(sizeof *value * (size_t)p->count);
-    if (!value) return error_memory(err, "an adapter's values");
-    random_normal(key, (size_t)p->count, value);
-    for (int64_t j = 0; j < p->count; j++) value[j] = (float)(value[j] * scale);
-    a->dev->ops->upload(a->dev, a->flat.master + p->offset, value, sizeof *value * (size_t)p->count);
-    status s = a->dev->ops->sync(a->dev, err);
-    free(value);
-    return s;
-}
-
 status adapter_draw(adapter *a, uint64_t seed, int round, error *err) {
     for (int i = 0; i < a->flat.n_param; i++) {
         const param *p = &a->flat.param[i];
+        random_key key = random_make_key(seed, RANDOM_ADAPTER, (uint32_t)round, (uint32_t)i);
         if (strstr(p->name, ".lora_a"))
-            TRY(draw_param(a, i, random_make_key(seed, RANDOM_ADAPTER, (uint32_t)round, (uint32_t)i),
-                           1 / sqrt(3.0 * p->cols), err));
-        if (strcmp(p->name, "score.weight") == 0)
-            TRY(draw_param(a, i, random_make_key(seed, RANDOM_HEAD, (uint32_t)round, 0),
-                           1 / sqrt(p->cols + 1.0), err));
+            TRY(flat_draw_normal(a->dev, &a->flat, i, key, 1 / sqrt(3.0 * p->cols), err));
+        if (strcmp(p->name, "score.weight") == 0) TRY(flat_draw_score(a->dev, &a->flat, i, seed, round, err));
     }
     return STATUS_OK;
 }
@@ -324,11 +298,6 @@ void adapter_forward(const adapter *a, int l, adapter_site site, mat x, mat low,
     }
 }
 
-static mat grad_of(const adapter *a, mat p) {
-    p.data = a->flat.grad + (p.data - a->flat.master);
-    return p;
-}
-
 void adapter_backward(const adapter *a, int l, adapter_site site, mat x, mat low, mat dy, mat dlow, mat dx,
                       vec scratch) {
     if (!a || !a->width[site]) return;
@@ -339,14 +308,14 @@ void adapter_backward(const adapter *a, int l, adapter_site site, mat x, mat low
         const weight *b = &a->b[l * a->n_part + p];
         if (part->target.site != site) continue;
         mat columns = mat_columns(dy, part->target.first, part->target.n);
-        op(a->dev, linear_dw, .dw = grad_of(a, b->w), .dy = columns,
+        op(a->dev, linear_dw, .dw = flat_mat_grad(&a->flat, b->w), .dy = columns,
            .x = mat_columns(low, part->column, a->how.rank), .scratch = scratch);
         op(a->dev, weights_pack, .w = *b);
         op(a->dev, linear_dx, .dx = mat_columns(dlow, part->column, a->how.rank), .dy = columns, .w = *b);
     }
     scale_rows(a, dlow);
     const weight *w = &a->a[l * ADAPTER_SITES + (int)site];
-    op(a->dev, linear_dw, .dw = grad_of(a, w->w), .dy = dlow, .x = x, .scratch = scratch);
+    op(a->dev, linear_dw, .dw = flat_mat_grad(&a->flat, w->w), .dy = dlow, .x = x, .scratch = scratch);
     op(a->dev, linear_dx, .dx = dx, .dy = dlow, .w = *w, .add = dx);
 }
 

@@ -13,8 +13,8 @@ static mat branch_grad(const workspace *ws, mat dx, int site) {
 
 static void linear_backward(const model *m, workspace *ws, const weight *w, vec bias, mat x, mat dy, mat dx) {
     if (m->w->use == WEIGHTS_TRAINED)
-        op(ws->dev, linear_dw, .dw = weights_mat_grad(m->w, w->w), .dy = dy, .x = x,
-           .db = weights_vec_grad(m->w, bias), .scratch = ws->scratch);
+        op(ws->dev, linear_dw, .dw = flat_mat_grad(&m->w->flat, w->w), .dy = dy, .x = x,
+           .db = flat_vec_grad(&m->w->flat, bias), .scratch = ws->scratch);
     op(ws->dev, linear_dx, .dx = dx, .dy = dy, .w = *w);
 }
 
@@ -38,10 +38,10 @@ static void place_queries_and_keys_backward(const model *m, workspace *ws, int l
     mat dq = mat_columns(dqkv, 0, q), dk = mat_columns(dqkv, q, k);
     op(ws->dev, head_norm_dx, .dx = dq, .dy = dq, .x = mat_columns(s->qk, 0, q),
        .rstd = mat_columns(s->qk_rstd, 0, c->n_head), .gain = p->q_norm,
-       .dgain = weights_vec_grad(m->w, p->q_norm), .n_head = c->n_head);
+       .dgain = flat_vec_grad(&m->w->flat, p->q_norm), .n_head = c->n_head);
     op(ws->dev, head_norm_dx, .dx = dk, .dy = dk, .x = mat_columns(s->qk, q, k),
        .rstd = mat_columns(s->qk_rstd, c->n_head, c->n_kv_head), .gain = p->k_norm,
-       .dgain = weights_vec_grad(m->w, p->k_norm), .n_head = c->n_kv_head);
+       .dgain = flat_vec_grad(&m->w->flat, p->k_norm), .n_head = c->n_kv_head);
 }
 
 /* dx: gradient of the block's output, becomes that of its input x_in. */
@@ -63,7 +63,7 @@ static void layer_backward(const model *m, workspace *ws, int l, mat x_in, const
     linear_backward(m, ws, &p->up, p->up_bias, s->norm2, dup, dn);
     low_backward(m, ws, l, ADAPTER_UP, s, s->norm2, dup, dn);
     op(dev, norm_dx, .dx = dx, .dy = dn, .x = s->mid, .gain = p->norm2_gain,
-       .dgain = weights_vec_grad(m->w, p->norm2_gain), .dbias = weights_vec_grad(m->w, p->norm2_bias),
+       .dgain = flat_vec_grad(&m->w->flat, p->norm2_gain), .dbias = flat_vec_grad(&m->w->flat, p->norm2_bias),
        .mean = s->mean2, .rstd = s->rstd2, .kind = c->norm, .offset = model_gain_offset(c));
 
     dbranch = branch_grad(ws, dx, 1 + 2 * l);
@@ -76,7 +76,7 @@ static void layer_backward(const model *m, workspace *ws, int l, mat x_in, const
     linear_backward(m, ws, &p->qkv, p->qkv_bias, s->norm1, dqkv, dn);
     low_backward(m, ws, l, ADAPTER_QKV, s, s->norm1, dqkv, dn);
     op(dev, norm_dx, .dx = dx, .dy = dn, .x = x_in, .gain = p->norm1_gain,
-       .dgain = weights_vec_grad(m->w, p->norm1_gain), .dbias = weights_vec_grad(m->w, p->norm1_bias),
+       .dgain = flat_vec_grad(&m->w->flat, p->norm1_gain), .dbias = flat_vec_grad(&m->w->flat, p->norm1_bias),
        .mean = s->mean1, .rstd = s->rstd1, .kind = c->norm, .offset = model_gain_offset(c));
 }
 
@@ -93,26 +93,27 @@ static void heads_backward(const model *m, workspace *ws, const row_grads *grads
         else
             op(dev, fill, .y = {ws->dlogprob.data, n}, .value = 0);
         if (grads->entropy) dev->ops->upload(dev, ws->dentropy.data, grads->entropy, bytes);
-        op(dev, vocab_dx, .dhidden = dhidden, .dw = weights_mat_grad(m->w, m->w->head.w), .hidden = hidden,
-           .w = m->w->head, .n_vocab = m->config.n_vocab, .temperature = ws->options.temperature,
-           .target = {ws->row_target.data, n}, .logprob = {ws->logprob.data, n},
-           .entropy = {ws->entropy.data, n}, .lse = {ws->lse.data, n}, .dlogprob = {ws->dlogprob.data, n},
-           .dentropy = {grads->entropy ? ws->dentropy.data : NULL, n}, .compute = compute,
-           .scratch = ws->scratch);
+        op(dev, vocab_dx, .dhidden = dhidden, .dw = flat_mat_grad(&m->w->flat, m->w->head.w),
+           .hidden = hidden, .w = m->w->head, .n_vocab = m->config.n_vocab,
+           .temperature = ws->options.temperature, .target = {ws->row_target.data, n},
+           .logprob = {ws->logprob.data, n}, .entropy = {ws->entropy.data, n}, .lse = {ws->lse.data, n},
+           .dlogprob = {ws->dlogprob.data, n}, .dentropy = {grads->entropy ? ws->dentropy.data : NULL, n},
+           .compute = compute, .scratch = ws->scratch);
     } else {
         op(dev, fill, .y = {dhidden.data, (int64_t)n * dhidden.cols}, .value = 0);
     }
     if (grads->score) {
         dev->ops->upload(dev, ws->dscore.data, grads->score, bytes);
         op(dev, score_dx, .dhidden = dhidden, .hidden = hidden,
-           .dw = model_vec_grad(m, model_score_weight(m)), .dbias = model_vec_grad(m, model_score_bias(m)),
-           .w = model_score_weight(m), .dscore = {ws->dscore.data, n});
+           .dw = flat_vec_grad(model_flat(m), model_score_weight(m)),
+           .dbias = flat_vec_grad(model_flat(m), model_score_bias(m)), .w = model_score_weight(m),
+           .dscore = {ws->dscore.data, n});
     }
     op(dev, fill, .y = {drow.data, (int64_t)n * drow.cols}, .value = 0);
     op(dev, norm_dx, .dx = drow, .dy = dhidden, .x = mat_rows(ws->row_x, 0, n), .gain = m->w->norm_gain,
-       .dgain = weights_vec_grad(m->w, m->w->norm_gain), .dbias = weights_vec_grad(m->w, m->w->norm_bias),
-       .mean = {ws->row_mean.data, n}, .rstd = {ws->row_rstd.data, n}, .kind = m->config.norm,
-       .offset = model_gain_offset(&m->config));
+       .dgain = flat_vec_grad(&m->w->flat, m->w->norm_gain),
+       .dbias = flat_vec_grad(&m->w->flat, m->w->norm_bias), .mean = {ws->row_mean.data, n},
+       .rstd = {ws->row_rstd.data, n}, .kind = m->config.norm, .offset = model_gain_offset(&m->config));
 }
 
 static void embedding_backward(const model *m, workspace *ws, mat dx) {
@@ -121,10 +122,10 @@ static void embedding_backward(const model *m, workspace *ws, mat dx) {
     vec scaled = {dout.data, (int64_t)n * dout.cols};
     if (m->config.scaled_embedding)
         op(ws->dev, axpby, .y = scaled, .x = scaled, .a = model_embedding_scale(&m->config));
-    op(ws->dev, embed_dw, .d_table = weights_mat_grad(m->w, m->w->token_table), .dout = dout,
+    op(ws->dev, embed_dw, .d_table = flat_mat_grad(&m->w->flat, m->w->token_table), .dout = dout,
        .id = {ws->token.data, n}, .order = {ws->order.data, n});
     if (m->w->position_table.data)
-        op(ws->dev, embed_dw, .d_table = weights_mat_grad(m->w, m->w->position_table), .dout = dout,
+        op(ws->dev, embed_dw, .d_table = flat_mat_grad(&m->w->flat, m->w->position_table), .dout = dout,
            .id = {ws->position.data, n}, .order = {ws->position_order.data, n});
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/hash.h"
+#include "core/model/flat.h"
 #include "core/model/model.h"
 
 typedef struct adapter adapter; /* core/model/adapter.h */
@@ -132,25 +133,10 @@ static inline struct attention_shape model_attention_shape(const model_config *c
     return (struct attention_shape){c->n_head, c->n_kv_head, c->head_dim,
                                     1.0f / __builtin_sqrtf((float)c->head_dim), c->window};
 }
-/* A parameter's gradient lies where the parameter does; absent while the weights are frozen. */
-static inline vec weights_vec_grad(const weights *w, vec p) {
-    return p.data && w->flat.grad ? (vec){w->flat.grad + (p.data - w->flat.master), p.n} : (vec){0};
-}
-static inline mat weights_mat_grad(const weights *w, mat p) {
-    if (!p.data || !w->flat.grad) return (mat){0};
-    p.data = w->flat.grad + (p.data - w->flat.master);
-    return p;
-}
-
 /* model.c: a model over weights, which it takes over. */
 status model_make(weights *w, const model_config *config, adapter *a, model **out, error *err);
 vec model_score_weight(const model *m);
 vec model_score_bias(const model *m);
-/* A gradient among those of what is trained. */
-static inline vec model_vec_grad(const model *m, vec p) {
-    const flat *f = model_flat(m);
-    return p.data && f->grad ? (vec){f->grad + (p.data - f->master), p.n} : (vec){0};
-}
 /* weights.c: weights with memory and no values; then values for parameters [first, n_param); then the packs.
  */
 status weights_make(device *dev, const model_config *config, weights_use use, int packed, weights **out,

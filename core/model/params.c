@@ -32,22 +32,8 @@ int64_t weights_largest_packed(const weights *w) {
     return most;
 }
 
-/* Appends one parameter; while counting (w->params NULL) only the numbers grow. Each starts on a vector's
- * boundary. */
 static void add_param(weights *w, const char *name, int rows, int cols, int decays) {
-    int64_t count = (int64_t)rows * cols;
-    int packs_alone = w->packed && is_product(name);
-    if (w->params) {
-        param *p = &w->params[w->flat.n_param];
-        *p = (param){.rows = rows,
-                     .cols = cols,
-                     .offset = packs_alone ? -1 : w->flat.count,
-                     .count = count,
-                     .decays = decays};
-        snprintf(p->name, sizeof p->name, "%s", name);
-    }
-    w->flat.n_param++;
-    if (!packs_alone) w->flat.count += (count + 15) / 16 * 16;
+    flat_add_param(&w->flat, w->params, name, rows, cols, decays, !(w->packed && is_product(name)));
 }
 
 static void add_layer_param(weights *w, int l, const char *name, int rows, int cols) {
@@ -110,20 +96,15 @@ typedef struct cursor {
     int next;
 } cursor;
 
-/* NULL while the memory is only measured, and of a matrix that lies in its packs alone. */
-static float *place_of(const weights *w, const param *p) {
-    return w->flat.master && p->offset >= 0 ? w->flat.master + p->offset : NULL;
-}
-
 static mat next_mat(cursor *c) {
     const param *p = &c->w->params[c->next++];
-    return mat_of(place_of(c->w, p), p->rows, p->cols);
+    return mat_of(flat_place(&c->w->flat, p), p->rows, p->cols);
 }
 
 static vec next_vec(cursor *c, int present) {
     if (!present) return (vec){0};
     const param *p = &c->w->params[c->next++];
-    return (vec){place_of(c->w, p), p->count};
+    return (vec){flat_place(&c->w->flat, p), p->count};
 }
 
 void weights_bind_params(weights *w) {

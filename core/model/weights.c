@@ -123,42 +123,25 @@ static int ends_with(const char *text, const char *tail) {
     return n >= k && strcmp(text + n - k, tail) == 0;
 }
 
-/* Draws parameter i on the host. */
-static void draw(const weights *w, int i, uint64_t seed, int round, float *value) {
+static status draw(weights *w, int i, uint64_t seed, int round, error *err) {
     const param *p = &w->flat.param[i];
-    int is_norm = strstr(p->name, "norm") != NULL, is_bias = ends_with(p->name, ".bias");
-    if (is_bias || is_norm) {
-        float middle = is_bias ? 0 : 1 - model_gain_offset(&w->config);
-        for (int64_t j = 0; j < p->count; j++) value[j] = middle;
-        return;
+    int is_bias = ends_with(p->name, ".bias");
+    if (is_bias || strstr(p->name, "norm")) {
+        op(w->dev, fill, .y = {w->flat.master + p->offset, p->count},
+           .value = is_bias ? 0 : 1 - model_gain_offset(&w->config));
+        return STATUS_OK;
     }
-    double scale = 0.02;
-    if (strcmp(p->name, "position.weight") == 0) scale = 0.01;
+    if (strcmp(p->name, "score.weight") == 0) return flat_draw_score(w->dev, &w->flat, i, seed, round, err);
+    double scale = strcmp(p->name, "position.weight") == 0 ? 0.01 : 0.02;
     if (ends_with(p->name, "out.weight") || ends_with(p->name, "down.weight"))
         scale /= sqrt(2.0 * w->config.n_layer);
-    int is_head = strcmp(p->name, "score.weight") == 0;
-    if (is_head) scale = 1.0 / sqrt(w->config.d_model + 1.0);
-    random_key key = random_make_key(seed, is_head ? RANDOM_HEAD : RANDOM_INIT, (uint32_t)round,
-                                     is_head ? 0 : (uint32_t)i);
-    random_normal(key, (size_t)p->count, value);
-    for (int64_t j = 0; j < p->count; j++) value[j] = (float)(value[j] * scale);
+    random_key key = random_make_key(seed, RANDOM_INIT, (uint32_t)round, (uint32_t)i);
+    return flat_draw_normal(w->dev, &w->flat, i, key, scale, err);
 }
 
 status weights_draw(weights *w, int first, uint64_t seed, int round, error *err) {
-    int64_t most = 0;
-    for (int i = first; i < w->flat.n_param; i++)
-        if (w->flat.param[i].count > most) most = w->flat.param[i].count;
-    float *value = malloc(sizeof *value * (size_t)(most ? most : 1));
-    if (!value) return error_memory(err, "initial weights");
-    status s = STATUS_OK;
-    for (int i = first; i < w->flat.n_param && s == STATUS_OK; i++) {
-        const param *p = &w->flat.param[i];
-        draw(w, i, seed, round, value);
-        w->dev->ops->upload(w->dev, w->flat.master + p->offset, value, sizeof *value * (size_t)p->count);
-        s = w->dev->ops->sync(w->dev, err);
-    }
-    free(value);
-    return s;
+    for (int i = first; i < w->flat.n_param; i++) TRY(draw(w, i, seed, round, err));
+    return w->dev->ops->sync(w->dev, err);
 }
 
 static void pack(const weights *w, arena *a, weight *x) {
