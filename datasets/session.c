@@ -7,6 +7,21 @@
 
 #include "core/base/file.h"
 #include "core/base/signal.h"
+#include "core/base/waiting.h"
+
+int stage_main(const char *name, const struct config_program *program, int argc, char **argv,
+               const stage_options *options, stage_run *run) {
+    struct config_options command = {0};
+    struct config config = {0};
+    error err = {0};
+    waiting_make_passive(argv);
+    signal_install();
+    status s = config_load(program, argc, argv, &command, &config, &err);
+    if (s == STATUS_OK && !command.help) s = run(&config, options, &err);
+    if (s != STATUS_OK) fprintf(stderr, "%s: %s\n", name, err.message);
+    config_free(&command, &config);
+    return status_exit_code(s);
+}
 
 status stage_open_run(const struct config *config, const char *kind, const char *const *sections,
                       const stage_options *options, int keep_checkpoints, run **out, run_state *state,

@@ -20,6 +20,13 @@ typedef struct stage_options {
     logger *log;       /* where a front command writes; NULL: the run's own */
 } stage_options;
 
+/* The whole of a stage's program: reads the command line and config, runs the stage unless help was asked
+   for, prints what went wrong behind `name` ("rlhf-sft"), and returns the exit code. The program's own
+   options fill *options. */
+typedef status stage_run(const struct config *config, const stage_options *options, error *err);
+int stage_main(const char *name, const struct config_program *program, int argc, char **argv,
+               const stage_options *options, stage_run *run);
+
 /* Opens the run directory config->run for a stage of this kind. */
 status stage_open_run(const struct config *config, const char *kind, const char *const *sections,
                       const stage_options *options, int keep_checkpoints, run **out, run_state *state,

@@ -197,29 +197,29 @@ static void loop_figures(ppo *p, cursors *at, loop_figure out[LOOP_FIGURES]) {
     for (int i = 0; i < LOOP_FIGURES; i++) out[i] = all[i];
 }
 
+enum { PARTS = 2 };
+static void checkpoint_parts(const ppo *p, checkpoint_part out[PARTS]) {
+    const ppo_models *m = &p->models;
+    out[0] = (checkpoint_part){"policy", m->policy, m->policy_optimizer};
+    out[1] = (checkpoint_part){"value", m->value, m->value_optimizer};
+}
+
 static status save_checkpoint(ppo *p, int stopped, error *err) {
-    const char *directory;
     cursors at = {p->order.epoch, p->order.next, p->ptx_order.epoch, p->ptx_order.next};
     loop_figure loop[LOOP_FIGURES];
+    checkpoint_part part[PARTS];
     loop_figures(p, &at, loop);
-    TRY(run_checkpoint_begin(p->run, p->iteration, stopped, &directory, err));
-    status s = checkpoint_save(directory, "policy", p->models.policy, p->models.policy_optimizer, err);
-    if (s == STATUS_OK)
-        s = checkpoint_save(directory, "value", p->models.value, p->models.value_optimizer, err);
-    if (s == STATUS_OK) s = checkpoint_save_loop(directory, loop, LOOP_FIGURES, err);
-    if (s == STATUS_OK) return run_checkpoint_commit(p->run, err);
-    run_checkpoint_abandon(p->run);
-    return s;
+    checkpoint_parts(p, part);
+    return checkpoint_write(p->run, p->iteration, stopped, part, PARTS, loop, LOOP_FIGURES, err);
 }
 
 static status resume(ppo *p, error *err) {
     cursors at;
     loop_figure loop[LOOP_FIGURES];
+    checkpoint_part part[PARTS];
     loop_figures(p, &at, loop);
-    const char *directory = run_checkpoint_path(p->run);
-    TRY(checkpoint_load(directory, "policy", p->models.policy, p->models.policy_optimizer, err));
-    TRY(checkpoint_load(directory, "value", p->models.value, p->models.value_optimizer, err));
-    TRY(checkpoint_load_loop(directory, loop, LOOP_FIGURES, err));
+    checkpoint_parts(p, part);
+    TRY(checkpoint_read(p->run, part, PARTS, loop, LOOP_FIGURES, err));
     order_seek(&p->order, (int)at.epoch, (int)at.next);
     if (p->ptx.train.n) order_seek(&p->ptx_order, (int)at.ptx_epoch, (int)at.ptx_next);
     p->iteration = run_checkpoint_step(p->run);

@@ -1,9 +1,5 @@
 /* rlhf-reward CONFIG [--resume] [--dry-run] [--set section.key=value]...: trains a reward model on rankings.
  */
-#include <stdio.h>
-
-#include "core/base/signal.h"
-#include "core/base/waiting.h"
 #include "reward/reward.h"
 
 static const char *const NEEDED[] = {"run", "reward.init", "reward.train", NULL};
@@ -20,14 +16,5 @@ int main(int argc, char **argv) {
         .needed = NEEDED,
         .option = own,
         .n_option = sizeof own / sizeof *own};
-    struct config_options command = {0};
-    struct config config = {0};
-    error err = {0};
-    waiting_make_passive(argv);
-    signal_install();
-    status s = config_load(&program, argc, argv, &command, &config, &err);
-    if (s == STATUS_OK && !command.help) s = reward_run(&config, &options, &err);
-    if (s != STATUS_OK) fprintf(stderr, "rlhf-reward: %s\n", err.message);
-    config_free(&command, &config);
-    return status_exit_code(s);
+    return stage_main("rlhf-reward", &program, argc, argv, &options, reward_run);
 }

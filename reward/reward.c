@@ -103,23 +103,17 @@ static void close_all(reward *w) {
 /* ---- checkpoints ---- */
 
 static status save_checkpoint(reward *w, int stopped, error *err) {
-    const char *directory;
     double epoch = w->data.order.epoch, next = w->data.order.next;
     const loop_figure loop[] = {{"epoch", &epoch}, {"next", &next}, {"best", &w->best}};
-    TRY(run_checkpoint_begin(w->run, w->step, stopped, &directory, err));
-    status st = checkpoint_save(directory, "model", w->model, w->optimizer, err);
-    if (st == STATUS_OK) st = checkpoint_save_loop(directory, loop, 3, err);
-    if (st == STATUS_OK) return run_checkpoint_commit(w->run, err);
-    run_checkpoint_abandon(w->run);
-    return st;
+    const checkpoint_part part = {"model", w->model, w->optimizer};
+    return checkpoint_write(w->run, w->step, stopped, &part, 1, loop, 3, err);
 }
 
 static status resume(reward *w, error *err) {
     double epoch, next;
     const loop_figure loop[] = {{"epoch", &epoch}, {"next", &next}, {"best", &w->best}};
-    const char *directory = run_checkpoint_path(w->run);
-    TRY(checkpoint_load(directory, "model", w->model, w->optimizer, err));
-    TRY(checkpoint_load_loop(directory, loop, 3, err));
+    const checkpoint_part part = {"model", w->model, w->optimizer};
+    TRY(checkpoint_read(w->run, &part, 1, loop, 3, err));
     order_seek(&w->data.order, (int)epoch, (int)next);
     w->step = run_checkpoint_step(w->run);
     log_line(w->log, "resumed at step %" PRId64, w->step);

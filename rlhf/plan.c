@@ -12,13 +12,6 @@
 
 /* ---- single stages: what their own dry run says ---- */
 
-static status dry_pretrain(const struct config *c, const stage_options *o, error *err) {
-    return sft_run(c, &c->pretrain, o, err);
-}
-static status dry_sft(const struct config *c, const stage_options *o, error *err) {
-    return sft_run(c, &c->sft, o, err);
-}
-
 /* Prints the plan of each stage that the config names. A stage whose files are missing does not hide the
    others; the first failure is reported in the end. */
 static status plan_stages(const struct config *c, error *err) {
@@ -26,8 +19,8 @@ static status plan_stages(const struct config *c, error *err) {
         const char *name;
         int named;
         status (*run)(const struct config *, const stage_options *, error *);
-    } stages[] = {{"pretrain", c->pretrain.train.n > 0, dry_pretrain},
-                  {"sft", c->sft.train.n > 0, dry_sft},
+    } stages[] = {{"pretrain", c->pretrain.train.n > 0, pretrain_run},
+                  {"sft", c->sft.train.n > 0, sft_run},
                   {"reward", c->reward.init && c->reward.train.n > 0, reward_run},
                   {"ppo", c->ppo.policy && c->ppo.prompts.n > 0, ppo_run}};
     status first = STATUS_OK;

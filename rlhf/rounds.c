@@ -108,7 +108,7 @@ static status pretrain(rounds *r, error *err) {
     struct config part;
     if (r->c->pretrain.train.n == 0) return STATUS_OK;
     TRY(rounds_part(r, "pretrain", &part, err));
-    TRY(sft_run(&part, &part.pretrain, &(stage_options){.resume = 1, .log = r->log}, err));
+    TRY(pretrain_run(&part, &(stage_options){.resume = 1, .log = r->log}, err));
     TRY(import(r, part.run, err));
     return rounds_evaluate(r, "pretrain", rounds_path(r, "pretrain/model"), 0, err);
 }
@@ -123,7 +123,7 @@ static status fine_tune(rounds *r, error *err) {
     const char *pretrained = rounds_path(r, "pretrain/model");
     if (!pretrained) return error_memory(err, "a path");
     if (r->c->pretrain.train.n) part.sft.init = pretrained;
-    TRY(sft_run(&part, &part.sft, &(stage_options){.resume = 1, .log = r->log}, err));
+    TRY(sft_run(&part, &(stage_options){.resume = 1, .log = r->log}, err));
     r->sft = rounds_path(r, "sft/model");
     return r->sft ? import(r, part.run, err) : error_memory(err, "a path");
 }

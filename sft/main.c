@@ -1,10 +1,7 @@
 /* rlhf-sft CONFIG [--pretrain] [--resume] [--dry-run] [--set section.key=value]...: fine-tuning, or with
    --pretrain the config's pre-training. */
-#include <stdio.h>
 #include <string.h>
 
-#include "core/base/signal.h"
-#include "core/base/waiting.h"
 #include "sft/sft.h"
 
 static const char *const NEEDED_SFT[] = {"run", "sft.train", NULL};
@@ -35,15 +32,5 @@ int main(int argc, char **argv) {
         .needed = pretrain ? NEEDED_PRETRAIN : NEEDED_SFT,
         .option = own,
         .n_option = sizeof own / sizeof *own};
-    struct config_options command = {0};
-    struct config config = {0};
-    error err = {0};
-    waiting_make_passive(argv);
-    signal_install();
-    status s = config_load(&program, argc, argv, &command, &config, &err);
-    if (s == STATUS_OK && !command.help)
-        s = sft_run(&config, pretrain ? &config.pretrain : &config.sft, &options, &err);
-    if (s != STATUS_OK) fprintf(stderr, "rlhf-sft: %s\n", err.message);
-    config_free(&command, &config);
-    return status_exit_code(s);
+    return stage_main("rlhf-sft", &program, argc, argv, &options, pretrain ? pretrain_run : sft_run);
 }

@@ -118,23 +118,17 @@ static void close_all(sft *s) {
 /* ---- checkpoints ---- */
 
 static status save_checkpoint(sft *s, int stopped, error *err) {
-    const char *directory;
     double epoch = s->data.order.epoch, next = s->data.order.next;
     const loop_figure loop[] = {{"epoch", &epoch}, {"next", &next}, {"best", &s->best}};
-    TRY(run_checkpoint_begin(s->run, s->step, stopped, &directory, err));
-    status st = checkpoint_save(directory, "model", s->model, s->optimizer, err);
-    if (st == STATUS_OK) st = checkpoint_save_loop(directory, loop, 3, err);
-    if (st == STATUS_OK) return run_checkpoint_commit(s->run, err);
-    run_checkpoint_abandon(s->run);
-    return st;
+    const checkpoint_part part = {"model", s->model, s->optimizer};
+    return checkpoint_write(s->run, s->step, stopped, &part, 1, loop, 3, err);
 }
 
 static status resume(sft *s, error *err) {
     double epoch, next;
     const loop_figure loop[] = {{"epoch", &epoch}, {"next", &next}, {"best", &s->best}};
-    const char *directory = run_checkpoint_path(s->run);
-    TRY(checkpoint_load(directory, "model", s->model, s->optimizer, err));
-    TRY(checkpoint_load_loop(directory, loop, 3, err));
+    const checkpoint_part part = {"model", s->model, s->optimizer};
+    TRY(checkpoint_read(s->run, &part, 1, loop, 3, err));
     order_seek(&s->data.order, (int)epoch, (int)next);
     s->step = run_checkpoint_step(s->run);
     log_line(s->log, "resumed at step %" PRId64, s->step);
@@ -304,11 +298,10 @@ static status open_run(sft *s, run_state *state, error *err) {
     return STATUS_OK;
 }
 
-status sft_run(const struct config *c, const struct config_sft *section, const stage_options *options,
-               error *err) {
-    sft s = {.config = c, .c = section, .options = options, .log = options->log, .best = NAN};
+static status run_section(const struct config *c, const struct config_sft *section, const char *kind,
+                          const stage_options *options, error *err) {
+    sft s = {.config = c, .c = section, .kind = kind, .options = options, .log = options->log, .best = NAN};
     run_state state = RUN_NEW;
-    s.kind = section == &c->pretrain ? "pretrain" : "sft";
     status st = options->dry_run ? STATUS_OK : open_run(&s, &state, err);
     if (st == STATUS_OK && state == RUN_FINISHED)
         log_line(options->log, "%s: %s was finished before", c->run, s.kind);
@@ -316,4 +309,12 @@ status sft_run(const struct config *c, const struct config_sft *section, const s
         st = run_stages(&s, state, err);
     close_all(&s);
     return st;
+}
+
+status sft_run(const struct config *c, const stage_options *options, error *err) {
+    return run_section(c, &c->sft, "sft", options, err);
+}
+
+status pretrain_run(const struct config *c, const stage_options *options, error *err) {
+    return run_section(c, &c->pretrain, "pretrain", options, err);
 }

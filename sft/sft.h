@@ -4,10 +4,10 @@
 
 #include "datasets/session.h"
 
-/* Runs the section (c->sft, or c->pretrain) in the run directory c->run: trains, validates, answers prompts,
-   keeps the best, and ends with model/. STATUS_OK also when it was finished before; STATUS_INTERRUPTED after
-   a signal's checkpoint. */
-status sft_run(const struct config *c, const struct config_sft *section, const stage_options *options,
-               error *err);
+/* Fine-tuning as c->sft says, and pre-training as c->pretrain does, in the run directory c->run: trains,
+   validates, answers prompts, keeps the best, and ends with model/. STATUS_OK also when it was finished
+   before; STATUS_INTERRUPTED after a signal's checkpoint. */
+status sft_run(const struct config *c, const stage_options *options, error *err);
+status pretrain_run(const struct config *c, const stage_options *options, error *err);
 
 #endif

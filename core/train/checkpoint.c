@@ -117,3 +117,28 @@ status checkpoint_load_loop(const char *directory, const loop_figure *figures, i
     free(path);
     return s;
 }
+
+static status save_all(const char *directory, const checkpoint_part *parts, int n_part,
+                       const loop_figure *loop, int n_loop, error *err) {
+    for (int i = 0; i < n_part; i++)
+        TRY(checkpoint_save(directory, parts[i].name, parts[i].model, parts[i].optimizer, err));
+    return checkpoint_save_loop(directory, loop, n_loop, err);
+}
+
+status checkpoint_write(run *r, int64_t step, int stopped, const checkpoint_part *parts, int n_part,
+                        const loop_figure *loop, int n_loop, error *err) {
+    const char *directory;
+    TRY(run_checkpoint_begin(r, step, stopped, &directory, err));
+    status s = save_all(directory, parts, n_part, loop, n_loop, err);
+    if (s == STATUS_OK) return run_checkpoint_commit(r, err);
+    run_checkpoint_abandon(r);
+    return s;
+}
+
+status checkpoint_read(const run *r, const checkpoint_part *parts, int n_part, const loop_figure *loop,
+                       int n_loop, error *err) {
+    const char *directory = run_checkpoint_path(r);
+    for (int i = 0; i < n_part; i++)
+        TRY(checkpoint_load(directory, parts[i].name, parts[i].model, parts[i].optimizer, err));
+    return checkpoint_load_loop(directory, loop, n_loop, err);
+}

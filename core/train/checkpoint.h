@@ -2,6 +2,7 @@
 #ifndef RLHF_TRAIN_CHECKPOINT_H
 #define RLHF_TRAIN_CHECKPOINT_H
 
+#include "core/base/run.h"
 #include "core/model/model.h"
 #include "core/train/optimizer.h"
 
@@ -19,5 +20,17 @@ typedef struct loop_figure {
 } loop_figure;
 status checkpoint_save_loop(const char *directory, const loop_figure *figures, int n, error *err);
 status checkpoint_load_loop(const char *directory, const loop_figure *figures, int n, error *err);
+
+/* The whole checkpoint of a run: its models with their optimizers, and where its loop stands. Written whole
+   or not at all; stopped: see run_checkpoint_begin. Read from the latest one, which must be there. */
+typedef struct checkpoint_part {
+    const char *name; /* "model", "policy", ... */
+    model *model;
+    optimizer *optimizer;
+} checkpoint_part;
+status checkpoint_write(run *r, int64_t step, int stopped, const checkpoint_part *parts, int n_part,
+                        const loop_figure *loop, int n_loop, error *err);
+status checkpoint_read(const run *r, const checkpoint_part *parts, int n_part, const loop_figure *loop,
+                       int n_loop, error *err);
 
 #endif
