@@ -8,11 +8,8 @@
 #include "core/base/json.h"
 #include "core/base/signal.h"
 #include "datasets/label/arguments.h"
-#include "datasets/pack.h"
 #include "rlhf/eval.h"
 #include "rlhf/language_model.h"
-
-enum { PACK_TOKENS = 2048 };
 
 /* A line that waits in the pack. */
 typedef struct waiting {
@@ -22,10 +19,8 @@ typedef struct waiting {
 
 typedef struct logprobs {
     language_model lm;
-    workspace *ws;
-    pack pack;
+    text_reader reader;
     float temperature;
-    float *logprob;   /* [rows] */
     waiting *waiting; /* [pack.b.n_seq] */
     ints token, target;
     buffer line;
@@ -120,13 +115,13 @@ static status check_finite(const logprobs *e, float logprob, int token, error *e
 
 static status write_line(logprobs *e, int s, const float *logprob, error *err) {
     const waiting *w = &e->waiting[s];
-    int first = e->pack.seq_start[s], n = e->pack.seq_start[s + 1] - first;
+    int first = e->reader.pack.seq_start[s], n = e->reader.pack.seq_start[s + 1] - first;
     buffer *b = &e->line;
     buffer_clear(b);
     buffer_string(b, "{");
     if (w->has_id) buffer_format(b, "\"seq_id\":%" JSON_INTEGER_FORMAT ",", w->seq_id);
     buffer_format(b, "\"prompt_len\":%d,\"tokens\":", w->n_prompt);
-    buffer_json_ints(b, e->pack.token + first, (size_t)n);
+    buffer_json_ints(b, e->reader.pack.token + first, (size_t)n);
     buffer_string(b, ",\"logprob\":[null");
     for (int i = 1; i < n; i++) {
         TRY(check_finite(e, logprob[i - 1], i, err));
@@ -144,18 +139,13 @@ static status write_line(logprobs *e, int s, const float *logprob, error *err) {
 
 /* Reads the rows of all that is packed, and writes its lines. */
 static status flush(logprobs *e, error *err) {
-    forward_options o = {.temperature = e->temperature};
-    row_values values = {.logprob = e->logprob};
-    const float *logprob = e->logprob;
-    if (e->pack.b.n_row) {
-        TRY(model_forward(e->lm.model, e->ws, &e->pack.b, &o, err));
-        TRY(model_read(e->lm.model, e->ws, &values, err));
-    }
-    for (int s = 0; s < e->pack.b.n_seq; s++) {
+    TRY(text_reader_read(&e->reader, &e->lm, e->temperature, err));
+    const float *logprob = e->reader.logprob;
+    for (int s = 0; s < e->reader.pack.b.n_seq; s++) {
         TRY(write_line(e, s, logprob, err));
-        logprob += e->pack.seq_start[s + 1] - e->pack.seq_start[s] - 1;
+        logprob += e->reader.pack.seq_start[s + 1] - e->reader.pack.seq_start[s] - 1;
     }
-    pack_clear(&e->pack);
+    pack_clear(&e->reader.pack);
     if (!signal_stop_requested()) return STATUS_OK;
     return error_set(err, STATUS_INTERRUPTED, "stopped by a signal after %" PRId64 " lines", e->n_line);
 }
@@ -165,31 +155,24 @@ static status visit_line(void *context, json_t *line, const char *place, error *
     waiting w;
     TRY(read_line(e, line, place, &w, err));
     int n = (int)e->token.len;
-    if (!pack_fits(&e->pack, n, n - 1)) TRY(flush(e, err));
-    e->waiting[e->pack.b.n_seq] = w;
-    pack_add(&e->pack, (uint64_t)e->n_line, e->token.data, n);
-    pack_rows_of_answer(&e->pack, 1);
+    if (!pack_fits(&e->reader.pack, n, n - 1)) TRY(flush(e, err));
+    e->waiting[e->reader.pack.b.n_seq] = w;
+    pack_add(&e->reader.pack, (uint64_t)e->n_line, e->token.data, n);
+    pack_rows_of_answer(&e->reader.pack, 1);
     return STATUS_OK;
 }
 
 /* ---- the command ---- */
 
 static status open_work(logprobs *e, error *err) {
-    const model_config *c = model_get_config(e->lm.model);
-    int most = c->context > PACK_TOKENS ? c->context : PACK_TOKENS;
-    limits l = {.max_token = most, .max_row = most, .max_seq = most, .max_len = c->context};
-    TRY(workspace_create(e->lm.session.dev, c, &l, &e->ws, err));
-    TRY(pack_create(&l, &e->pack, err));
-    e->logprob = calloc((size_t)most, sizeof *e->logprob);
-    e->waiting = calloc((size_t)most, sizeof *e->waiting);
-    return e->logprob && e->waiting ? STATUS_OK : error_memory(err, "rows");
+    TRY(text_reader_open(&e->lm, model_get_config(e->lm.model)->context, &e->reader, err));
+    e->waiting = calloc((size_t)e->reader.most, sizeof *e->waiting);
+    return e->waiting ? STATUS_OK : error_memory(err, "rows");
 }
 
 static void close_work(logprobs *e) {
-    pack_free(&e->pack);
-    workspace_free(e->ws);
+    text_reader_close(&e->reader);
     language_model_close(&e->lm);
-    free(e->logprob);
     free(e->waiting);
     ints_free(&e->token);
     ints_free(&e->target);

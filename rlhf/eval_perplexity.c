@@ -10,12 +10,11 @@
 #include "core/base/progress.h"
 #include "core/base/signal.h"
 #include "datasets/label/arguments.h"
-#include "datasets/pack.h"
 #include "rlhf/eval.h"
 #include "rlhf/interval.h"
 #include "rlhf/language_model.h"
 
-enum { PACK_TOKENS = 2048, DOCUMENT_LIMIT = 1 << 30 };
+enum { DOCUMENT_LIMIT = 1 << 30 };
 
 typedef struct perplexity_options {
     const char *model, *const *file, *format, *out;
@@ -41,9 +40,7 @@ typedef struct perplexity {
     int json, window, stride;
     ints start; /* what stands before a document */
     language_model lm;
-    workspace *ws;
-    pack pack;
-    float *logprob;   /* [rows] */
+    text_reader reader;
     waiting *waiting; /* [pack.b.n_seq] */
     ints token;
     documents documents;
@@ -114,19 +111,14 @@ static status add_nats(perplexity *e, int document, const float *logprob, int n,
 
 /* Reads all that is packed and adds it to its documents. */
 static status flush(perplexity *e, error *err) {
-    forward_options o = {.temperature = 1};
-    row_values values = {.logprob = e->logprob};
-    const float *logprob = e->logprob;
-    if (e->pack.b.n_row) {
-        TRY(model_forward(e->lm.model, e->ws, &e->pack.b, &o, err));
-        TRY(model_read(e->lm.model, e->ws, &values, err));
-    }
-    for (int s = 0; s < e->pack.b.n_seq; s++) {
+    TRY(text_reader_read(&e->reader, &e->lm, 1, err));
+    const float *logprob = e->reader.logprob;
+    for (int s = 0; s < e->reader.pack.b.n_seq; s++) {
         TRY(add_nats(e, e->waiting[s].document, logprob, e->waiting[s].n_row, err));
         logprob += e->waiting[s].n_row;
     }
-    int n_token = e->pack.b.n_token;
-    pack_clear(&e->pack);
+    int n_token = e->reader.pack.b.n_token;
+    pack_clear(&e->reader.pack);
     progress_step(&e->progress, e->bytes_done, n_token, NULL);
     if (!signal_stop_requested()) return STATUS_OK;
     return error_set(err, STATUS_INTERRUPTED, "stopped by a signal after %" PRId64 " of %" PRId64 " bytes",
@@ -136,10 +128,10 @@ static status flush(perplexity *e, error *err) {
 /* Tokens [first, end) of the document, first >= begin + 1, each given those from begin on. */
 static status add_window(perplexity *e, int document, int64_t begin, int64_t first, int64_t end, error *err) {
     int n = (int)(end - begin), n_row = (int)(end - first);
-    if (!pack_fits(&e->pack, n, n_row)) TRY(flush(e, err));
-    e->waiting[e->pack.b.n_seq] = (waiting){document, n_row};
-    pack_add(&e->pack, (uint64_t)document, e->token.data + begin, n);
-    pack_rows_of_answer(&e->pack, (int)(first - begin));
+    if (!pack_fits(&e->reader.pack, n, n_row)) TRY(flush(e, err));
+    e->waiting[e->reader.pack.b.n_seq] = (waiting){document, n_row};
+    pack_add(&e->reader.pack, (uint64_t)document, e->token.data + begin, n);
+    pack_rows_of_answer(&e->reader.pack, (int)(first - begin));
     return STATUS_OK;
 }
 
@@ -314,14 +306,9 @@ static status choose_windows(perplexity *e, error *err) {
 }
 
 static status open_work(perplexity *e, error *err) {
-    const model_config *c = model_get_config(e->lm.model);
-    int most = e->window > PACK_TOKENS ? e->window : PACK_TOKENS;
-    limits l = {.max_token = most, .max_row = most, .max_seq = most, .max_len = e->window};
-    TRY(workspace_create(e->lm.session.dev, c, &l, &e->ws, err));
-    TRY(pack_create(&l, &e->pack, err));
-    e->logprob = calloc((size_t)most, sizeof *e->logprob);
-    e->waiting = calloc((size_t)most, sizeof *e->waiting);
-    return e->logprob && e->waiting ? STATUS_OK : error_memory(err, "rows");
+    TRY(text_reader_open(&e->lm, e->window, &e->reader, err));
+    e->waiting = calloc((size_t)e->reader.most, sizeof *e->waiting);
+    return e->waiting ? STATUS_OK : error_memory(err, "rows");
 }
 
 static status measure(perplexity *e, error *err) {
@@ -346,10 +333,8 @@ static void close_work(perplexity *e) {
     free(d->nats);
     free(d->tokens);
     free(d->bytes);
-    pack_free(&e->pack);
-    workspace_free(e->ws);
+    text_reader_close(&e->reader);
     language_model_close(&e->lm);
-    free(e->logprob);
     free(e->waiting);
     ints_free(&e->token);
     ints_free(&e->start);

@@ -51,3 +51,28 @@ void language_model_close(language_model *m) {
     config_free(NULL, &m->config);
     m->model = NULL;
 }
+
+enum { PACK_TOKENS = 2048 };
+
+status text_reader_open(const language_model *m, int longest, text_reader *out, error *err) {
+    int most = longest > PACK_TOKENS ? longest : PACK_TOKENS;
+    limits l = {.max_token = most, .max_row = most, .max_seq = most, .max_len = longest};
+    *out = (text_reader){.most = most};
+    TRY(workspace_create(m->session.dev, model_get_config(m->model), &l, &out->ws, err));
+    TRY(pack_create(&l, &out->pack, err));
+    out->logprob = calloc((size_t)most, sizeof *out->logprob);
+    return out->logprob ? STATUS_OK : error_memory(err, "rows");
+}
+
+status text_reader_read(text_reader *r, const language_model *m, float temperature, error *err) {
+    if (r->pack.b.n_row == 0) return STATUS_OK;
+    TRY(model_forward(m->model, r->ws, &r->pack.b, &(forward_options){.temperature = temperature}, err));
+    return model_read(m->model, r->ws, &(row_values){.logprob = r->logprob}, err);
+}
+
+void text_reader_close(text_reader *r) {
+    pack_free(&r->pack);
+    workspace_free(r->ws);
+    free(r->logprob);
+    *r = (text_reader){0};
+}

@@ -3,6 +3,7 @@
 #ifndef RLHF_RLHF_LANGUAGE_MODEL_H
 #define RLHF_RLHF_LANGUAGE_MODEL_H
 
+#include "datasets/pack.h"
 #include "datasets/session.h"
 
 typedef struct language_model {
@@ -17,5 +18,17 @@ typedef struct language_model {
 status language_model_open(const char *directory, int threads, const char *template, const char *system,
                            language_model *out, error *err);
 void language_model_close(language_model *m);
+
+/* Log-probabilities of texts that are packed until no more fit: every token of a pack's rows. */
+typedef struct text_reader {
+    workspace *ws;
+    pack pack;
+    float *logprob; /* [rows of the pack], after text_reader_read */
+    int most;       /* sequences, tokens and rows that a pack holds */
+} text_reader;
+/* longest: tokens of one text. Close it also after a failure. */
+status text_reader_open(const language_model *m, int longest, text_reader *out, error *err);
+status text_reader_read(text_reader *r, const language_model *m, float temperature, error *err);
+void text_reader_close(text_reader *r);
 
 #endif
