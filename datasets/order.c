@@ -33,6 +33,7 @@ static void share_places(order *o) {
     int64_t sum = 0;
     int left = o->n;
     for (int i = 0; i < o->n_part; i++) sum += o->part[i].weight;
+    if (sum == 0) return;
     for (int i = 0; i < o->n_part; i++)
         left -= o->part[i].n_place = (int)((int64_t)o->n * o->part[i].weight / sum);
     for (; left > 0; left--) {

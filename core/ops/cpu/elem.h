@@ -17,6 +17,7 @@ typedef uint16_t elem;
 typedef uint32_t unit;
 enum { UNIT = 2 }; /* elements of a unit */
 #define ELEM_TYPE TYPE_BF16
+enum { ELEM_IS_F32 = 0 };
 static inline elem *elem_data(mat m) { return m.bf16; }
 static inline v16 e_load(const elem *p) { return v_load_bf16(p); }
 static inline v16 e_load_n(const elem *p, int n) { return v_load_bf16_n(p, n); }
@@ -55,6 +56,7 @@ typedef float elem;
 typedef float unit;
 enum { UNIT = 1 };
 #define ELEM_TYPE TYPE_F32
+enum { ELEM_IS_F32 = 1 };
 static inline elem *elem_data(mat m) { return m.data; }
 static inline v16 e_load(const elem *p) { return v_load(p); }
 static inline v16 e_load_n(const elem *p, int n) { return v_load_n(p, n); }

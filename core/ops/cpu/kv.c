@@ -7,7 +7,7 @@
 
 /* keys[d, i] = k[i, d] */
 static void transpose(const elem *k, int64_t ld, int n, int head_dim, elem *keys) {
-    if (ELEM_TYPE == TYPE_F32) {
+    if (ELEM_IS_F32) {
         ISA_NAME(cpu_transpose)(k, ld, n, head_dim, keys, KV_PAGE);
         return;
     }

@@ -19,7 +19,7 @@ int64_t ELEM_NAME(cpu_vocab_scratch)(int n_thread, int max_row, int width, int v
     if (max_row <= 0) return 0;
     int64_t rows = min_of(max_row, ROW_BLOCK), behind = 0; /* the slab: dhidden's sums, then what dw needs */
     if (backward) behind = ELEM_NAME(cpu_linear_dw_scratch)(n_thread, (int)rows, width);
-    if (backward && ELEM_TYPE != TYPE_F32) behind = max_of(behind, rows * width);
+    if (backward && !ELEM_IS_F32) behind = max_of(behind, rows * width);
     return ELEM_NAME(cpu_slab_size)(max_row, vocab) + behind;
 }
 
@@ -180,7 +180,7 @@ void ELEM_NAME(cpu_vocab_dx)(device *dev, const struct op_vocab_dx *o) {
         behind.data += ELEM_NAME(cpu_slab_size)(slab.rows, slab.n_vocab);
         mat dlogits = slab_gradient(&slab), dhidden = mat_rows(o->dhidden, first, slab.rows);
         if (o->dhidden.data)
-            slab_dhidden(dev, dlogits, o->w, dhidden, ELEM_TYPE == TYPE_F32 ? dhidden.data : behind.data);
+            slab_dhidden(dev, dlogits, o->w, dhidden, ELEM_IS_F32 ? dhidden.data : behind.data);
         if (!o->dw.data) continue;
         mat dw = mat_rows(o->dw, 0, slab.n_vocab);
         ELEM_NAME(cpu_linear_dw)
