@@ -59,7 +59,7 @@ static int fill(const updater *u, const minibatch *b, int *next) {
 static void note_mismatch(const float *now, const float *then, int n, double *largest) {
     for (int t = 0; t < n; t++) {
         double d = fabs((double)now[t] - then[t]);
-        if (!(d <= *largest)) *largest = d;
+        if (isnan(d) || d > *largest) *largest = d; /* a NaN stays */
     }
 }
 

@@ -62,7 +62,7 @@ status reward_validate(reward *w, error *err) {
     log_line(w->log,
              "step %" PRId64 "/%" PRId64 ": validation loss %.4f, accuracy %.3f over %" PRId64 " pairs",
              w->step, w->data.steps, f.loss, accuracy, f.accuracy.n_pair);
-    if (!(accuracy > w->best) && !isnan(w->best)) return STATUS_OK;
+    if (isnan(accuracy) || accuracy <= w->best) return STATUS_OK; /* of ties alone nothing is best */
     w->best = accuracy;
     w->best_is_last = 1;
     return session_save_model(&w->session, w->run, "best", w->model, NULL, err);

@@ -84,7 +84,7 @@ static status count_answers(generation *g, int *common, error *err) {
     g->samples = calloc((size_t)n, sizeof *g->samples);
     if (!g->samples) return error_memory(err, "numbers of answers");
     for (int p = 0; p < n; p++) g->samples[p] = g->job->samples;
-    if (g->job->counts) TRY(g->job->counts(g->job->context, n, g->samples, err));
+    if (g->job->counts) TRY(g->job->counts(g->job->context, &g->prompts, g->samples, err));
     for (int p = 0; p < n; p++) {
         if (g->samples[p] > g->most) g->most = g->samples[p];
         *common = common_divisor(*common, g->samples[p]);

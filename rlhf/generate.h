@@ -10,8 +10,8 @@
 typedef status generate_extra(void *context, session *s, run *r, const prompts *p,
                               const int32_t *prompt_index, const answers *a, buffer *extra, error *err);
 
-/* How many answers each prompt gets, where they differ: changes samples[n_prompt], which are job.samples. */
-typedef status generate_counts(void *context, int n_prompt, int32_t *samples, error *err);
+/* How many answers each prompt gets, where they differ: changes samples[p->n], which are job.samples. */
+typedef status generate_counts(void *context, const prompts *p, int32_t *samples, error *err);
 
 typedef struct generate_job {
     const char *kind; /* of the run: "sample", "generate", "evaluate" */
@@ -23,7 +23,7 @@ typedef struct generate_job {
     int samples;             /* answers a prompt */
     generate_counts *counts; /* NULL: so many for each */
     sampling how;            /* without key */
-    random_purpose purpose;  /* of the key: RANDOM_SAMPLE or RANDOM_EVALUATE */
+    random_purpose purpose;  /* of the key: RANDOM_SAMPLE, RANDOM_SAMPLE_SFT or RANDOM_EVALUATE */
     int max_tokens, slots;
     generate_extra *extra;       /* NULL: none */
     void *context;               /* of both */

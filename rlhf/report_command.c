@@ -9,15 +9,20 @@
 #include "rlhf/commands.h"
 #include "rlhf/report.h"
 
-/* A run of another program is no rounds directory, and nothing is written into it. */
+/* Nothing is written into a directory that is not one of rounds. */
 static status check_kind(const char *directory, error *err) {
     lineage l = {0};
     char *path = path_join(directory, "lineage.json");
     if (!path) return error_memory(err, "a path");
-    status s = path_exists(path) ? lineage_read(path, &l, err) : STATUS_OK;
-    if (s == STATUS_OK && l.kind && strcmp(l.kind, "rounds") != 0)
+    status s = STATUS_OK;
+    if (!path_exists(path))
+        s = error_set(err, STATUS_DATA, "%s: is no directory of rlhf rounds (no lineage.json is in it)",
+                      directory);
+    else
+        s = lineage_read(path, &l, err);
+    if (s == STATUS_OK && (!l.kind || strcmp(l.kind, "rounds") != 0))
         s = error_set(err, STATUS_DATA, "%s: holds a run of %s; a report is of a directory of rlhf rounds",
-                      directory, l.kind);
+                      directory, l.kind ? l.kind : "another kind");
     lineage_free(&l);
     free(path);
     return s;

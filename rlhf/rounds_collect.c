@@ -21,23 +21,37 @@ static int parts_of(const struct config *c, int round, int n_prompt) {
     return (int)((rankings_of(c, round) + n_prompt - 1) / n_prompt);
 }
 
-/* Of these sets the SFT model's share: whole ones for all prompts alike, and what remains one each for
-   prompts that are drawn. */
+/* Of these sets the SFT model's share: of each prompt's alike, and what remains one each for prompts that are
+   drawn. */
 typedef struct share {
     const struct config *c;
     int round, parts, of_sft; /* of_sft: the SFT model's part is counted, else the policy's */
+    float sft;                /* the SFT model's share */
 } share;
 
-static status count_share(void *context, int n_prompt, int32_t *samples, error *err) {
+/* Sets of a prompt: no more than are ranked. */
+static int sets_of(const share *s, split_kind split) {
+    if (split == SPLIT_TRAIN) return s->parts;
+    return split == SPLIT_VALID ? (s->parts < VALID_PARTS ? s->parts : VALID_PARTS) : 0;
+}
+
+static status count_share(void *context, const prompts *p, int32_t *samples, error *err) {
     const share *s = context;
-    int64_t sets = llround((double)s->c->rounds.sft_share * s->parts * n_prompt);
-    int32_t *order = malloc((size_t)n_prompt * sizeof *order);
+    int64_t all = 0;
+    int32_t *order = malloc((size_t)p->n * sizeof *order);
     if (!order) return error_memory(err, "an order of prompts");
-    random_permutation(random_make_key((uint64_t)s->c->seed, RANDOM_SHARES, (uint32_t)s->round, 0), n_prompt,
+    for (int i = 0; i < p->n; i++) all += sets_of(s, p->entry[i].split);
+    int64_t sets = llround((double)s->sft * (double)all), rest = sets;
+    for (int i = 0; i < p->n; i++) {
+        samples[i] = all ? (int32_t)(sets * sets_of(s, p->entry[i].split) / all) : 0;
+        rest -= samples[i];
+    }
+    random_permutation(random_make_key((uint64_t)s->c->seed, RANDOM_SHARES, (uint32_t)s->round, 0), p->n,
                        order);
-    for (int i = 0; i < n_prompt; i++) {
-        int sft = (int)(sets / n_prompt) + (i < sets % n_prompt);
-        samples[order[i]] = s->c->rounds.answers * (s->of_sft ? sft : s->parts - sft);
+    for (int i = 0; i < p->n; i++) {
+        int n = order[i], of = sets_of(s, p->entry[n].split), sft = samples[n];
+        if (rest > 0 && sft < of) sft++, rest--;
+        samples[n] = s->c->rounds.answers * (s->of_sft ? sft : of - sft);
     }
     free(order);
     return STATUS_OK;
@@ -67,22 +81,21 @@ static status sample(rounds *r, const char *part, const char *model, share *of, 
     struct config c;
     store_imported n;
     int round = of->round;
-    float sft = round > 1 ? r->c->rounds.sft_share : 0;
-    if (of->of_sft ? sft == 0 : sft == 1) return STATUS_OK;
+    if (of->of_sft ? of->sft == 0 : of->sft == 1) return STATUS_OK;
     TRY(rounds_part(r, part, &c, err));
     generate_job job = generate_job_of(&c);
     job.kind = "sample";
     job.round = round;
     job.resume = 1;
+    /* With the policy's noise a prompt would get pairs of answers that are twins. */
+    if (of->of_sft) job.purpose = RANDOM_SAMPLE_SFT;
     job.model = model;
     job.prompts = r->c->rounds.prompts.value;
     job.n_prompts = r->c->rounds.prompts.n;
     job.split = SPLIT_ANY;
     job.samples = of->parts * r->c->rounds.answers;
-    if (sft > 0 && sft < 1) {
-        job.counts = count_share;
-        job.context = of;
-    }
+    job.counts = count_share;
+    job.context = of;
     TRY(generate_into(&c, &job, r->log, err));
     return store_import_run(r->store, c.run, &n, err);
 }
@@ -126,7 +139,10 @@ status rounds_sample(rounds *r, int round, error *err) {
     int n_prompt;
     if (rounds_is_frozen(r, round)) return STATUS_OK;
     TRY(count_prompts(r, &n_prompt, err));
-    share of = {.c = r->c, .round = round, .parts = parts_of(r->c, round, n_prompt)};
+    share of = {.c = r->c,
+                .round = round,
+                .parts = parts_of(r->c, round, n_prompt),
+                .sft = round > 1 ? r->c->rounds.sft_share : 0};
     const char *policy = rounds_model(r, round - 1);
     if (!policy) return error_memory(err, "a path");
     snprintf(part, sizeof part, "round-%02d/sample", round);

@@ -13,18 +13,19 @@ typedef enum random_purpose {
     RANDOM_SHUFFLE = 2, /* order of examples: step = epoch; in a mixture: pass over the file x files + file */
     RANDOM_DROPOUT = 3, /* step = optimizer step (micro-batches share it: sequence ids differ) */
     RANDOM_SAMPLE = 4,  /* tokens: sequence id = prompt x K + k, block = vocabulary id / 4 */
-    RANDOM_MINIBATCH = 5, /* PPO's permutation: step = iteration x epochs + epoch */
-    RANDOM_PROMPTS = 6,   /* order of PPO's prompts: step = pass over the prompts */
-    RANDOM_LABELLER = 7,  /* noise of a simulated labeller: sequence id = task, block = slot */
-    RANDOM_SHOWN = 8,     /* order in which answers are shown: sequence id = task, position = labeller */
-    RANDOM_HEAD = 9,      /* score heads */
-    RANDOM_DEMO = 10,     /* the demo's generated texts */
-    RANDOM_MIXTURE = 11,  /* which file of a mixture an example comes from: step = epoch */
-    RANDOM_EVALUATE = 12, /* tokens of answers that only evaluate: as RANDOM_SAMPLE */
-    RANDOM_PTX = 13,      /* order of pre-training examples mixed into PPO */
-    RANDOM_SHARES = 14,   /* whose answers to a prompt are ranked: an order of prompts */
-    RANDOM_ADAPTER = 15,  /* LoRA's A: step = index of the parameter, sequence id = element / 4 */
-    RANDOM_SHOTS = 16,    /* examples of a few-shot prompt: sequence id = question, position = place */
+    RANDOM_MINIBATCH = 5,   /* PPO's permutation: step = iteration x epochs + epoch */
+    RANDOM_PROMPTS = 6,     /* order of PPO's prompts: step = pass over the prompts */
+    RANDOM_LABELLER = 7,    /* noise of a simulated labeller: sequence id = task, block = slot */
+    RANDOM_SHOWN = 8,       /* order in which answers are shown: sequence id = task, position = labeller */
+    RANDOM_HEAD = 9,        /* score heads */
+    RANDOM_DEMO = 10,       /* the demo's generated texts */
+    RANDOM_MIXTURE = 11,    /* which file of a mixture an example comes from: step = epoch */
+    RANDOM_EVALUATE = 12,   /* tokens of answers that only evaluate: as RANDOM_SAMPLE */
+    RANDOM_PTX = 13,        /* order of pre-training examples mixed into PPO */
+    RANDOM_SHARES = 14,     /* whose answers to a prompt are ranked: an order of prompts */
+    RANDOM_ADAPTER = 15,    /* LoRA's A: step = index of the parameter, sequence id = element / 4 */
+    RANDOM_SHOTS = 16,      /* examples of a few-shot prompt: sequence id = question, position = place */
+    RANDOM_SAMPLE_SFT = 17, /* tokens of the SFT model's share of a round: as RANDOM_SAMPLE */
     RANDOM_TEST = 99,
 } random_purpose;
 

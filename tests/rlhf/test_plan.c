@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "core/base/file.h"
+#include "core/base/lineage.h"
 #include "rlhf/commands.h"
 #include "tests/support/command.h"
 #include "tests/support/model_cases.h"
@@ -118,6 +119,16 @@ static void test_report(void **state) {
         STATUS_DATA);
     OK(path_make_directories(directory, err));
     write_all(path_in(directory, "summary.json"), summary, strlen(summary));
+    assert_int_equal(
+        run_command_line(report_command, (const char *[]){"report", directory, NULL}, NULL, &err),
+        STATUS_DATA);
+    assert_non_null(strstr(err.message, "no lineage.json"));
+    assert_false(path_exists(path_in(directory, "report.html")));
+
+    char kind[] = "rounds", code[] = "test";
+    lineage l = {.kind = kind, .code = code};
+    OK(lineage_make_uuid(l.uuid, err));
+    OK(lineage_write(path_in(directory, "lineage.json"), &l, err));
     assert_int_equal(
         run_command_line(report_command, (const char *[]){"report", directory, NULL}, &out, &err), STATUS_OK);
     assert_non_null(strstr(out.data, "1.50"));

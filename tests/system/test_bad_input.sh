@@ -179,6 +179,10 @@ must 0 afresh reward --set reward.train=bad.jsonl --set data.max_bad=1
 says 'bad.jsonl:3: '
 printf '%s\n' '{"prompt":"Q1","answers":["a","b"],"ranks":[1,1]}' '{"prompt":"Q2","answers":["a","b"],"ranks":[1,1]}' >ties.jsonl
 refuse 3 'pair|tie|rank' afresh reward --set reward.train=ties.jsonl
+# Of held-out ties alone no model is the best: no best/ is left without the zero and unit of its scores.
+must 0 afresh reward --set reward.valid=ties.jsonl --set reward.normalise=mean_std --set reward.eval_every=1
+says 'over 0 pairs'
+[ ! -e run/best ] || fail "best/ of ties alone"
 gzip -c d.jsonl | head -c 60 >cut.jsonl.gz
 refuse 3 'cut.jsonl.gz' afresh sft --set sft.train=cut.jsonl.gz
 
