@@ -79,6 +79,17 @@ static void append_loss_chart(buffer *out, const json_t *metrics, const char *ti
     report_free_curve(&valid);
 }
 
+/* Gold before and after SFT: it may well fall. */
+static void append_imitation_words(buffer *out, const report *r) {
+    double before = report_stage_number(r, report_find_stage(r, "pretrain"), "gold");
+    double after = report_stage_number(r, report_find_stage(r, "sft"), "gold");
+    if (!isfinite(before) || !isfinite(after)) return;
+    buffer_string(out, " On held-out prompts the gold score ");
+    html_change(out, before, after, 2);
+    buffer_string(
+        out, after < before ? ": answers are now as the demonstrations are, the bad ones among them." : ".");
+}
+
 static void append_before_rounds(buffer *out, const report *r) {
     if (r->pretrain < 0 && r->sft < 0) return;
     buffer_string(out, "<section class=\"row\">\n<div class=\"words\">\n");
@@ -96,6 +107,7 @@ static void append_before_rounds(buffer *out, const report *r) {
             "<h3>Fine-tuning on demonstrations</h3><p>It imitated questions with their answers, good and bad "
             "ones alike, and so learned what an answer looks like and where it ends.");
         append_language_words(out, metrics_of(r, r->sft), "held-out demonstrations");
+        append_imitation_words(out, r);
         buffer_string(out, "</p>\n");
     }
     buffer_string(out, "</div>\n<div class=\"charts\">\n");
@@ -106,7 +118,7 @@ static void append_before_rounds(buffer *out, const report *r) {
 
 /* ---- a round ---- */
 
-static void append_sample_words(buffer *out, const report *r, const report_round *round) {
+static void append_sample_words(buffer *out, const report *r, const report_round *round, int number) {
     if (round->sample < 0 && round->n_ranking < 0) return;
     buffer_string(out, "<dt>Sample and rank</dt><dd>");
     if (round->sample >= 0 && r->run[round->sample].n_answer >= 0) {
@@ -116,12 +128,13 @@ static void append_sample_words(buffer *out, const report *r, const report_round
     }
     if (round->n_ranking >= 0) {
         html_count(out, (double)round->n_ranking);
-        buffer_string(out, " rankings, from this round and those before, were frozen for training.");
+        buffer_format(out, " rankings%s were frozen for training.",
+                      number > 1 ? ", from this round and those before," : "");
     }
     buffer_string(out, "</dd>\n");
 }
 
-static void append_reward_words(buffer *out, const report *r, const report_round *round) {
+static void append_reward_words(buffer *out, const report *r, const report_round *round, int number) {
     const json_t *metrics = metrics_of(r, round->reward);
     if (round->reward < 0) return;
     report_curve accuracy = read_curve(out, metrics, "step", "accuracy", 0);
@@ -129,7 +142,8 @@ static void append_reward_words(buffer *out, const report *r, const report_round
     buffer_string(
         out, "<dt>Reward model</dt><dd>It learned to give the better answer of each pair the higher score.");
     if (accuracy.n || valid.n) {
-        buffer_format(out, " In the end it ranked %s pairs correctly in ", valid.n ? "held-out" : "training");
+        buffer_format(out, " In the end it ranked %s pairs%s correctly in ",
+                      valid.n ? "held-out" : "training", number > 1 ? ", of all rounds so far," : "");
         html_percent(out, valid.n ? last_value(&valid) : mean_of_end(&accuracy, 1), 0);
         buffer_string(out, " of cases; a coin would in half.");
     }
@@ -198,11 +212,19 @@ static void append_evaluation_words(buffer *out, const report *r, const report_r
         buffer_string(out, " of cases. ");
     }
     if (isfinite(was)) {
-        buffer_format(out, "On this policy’s answers the reward model of round %d was right on only ",
-                      number - 1);
+        int fell = isfinite(is) && is > was;
+        buffer_format(out, "On this policy’s answers the reward model of round %d was right on %s",
+                      number - 1, fell ? "only " : "");
         html_percent(out, was, 0);
-        buffer_string(out, " of pairs: the policy had moved to where it had seen few answers. ");
-        if (isfinite(is) && is > was) buffer_string(out, "That is why there are rounds. ");
+        buffer_string(out, " of pairs");
+        if (fell) {
+            buffer_string(out, ", this round’s on ");
+            html_percent(out, is, 0);
+            buffer_string(
+                out, ": the policy had moved to where the old one had seen few answers. That is why there "
+                     "are rounds");
+        }
+        buffer_string(out, ". ");
     }
     buffer_string(out, "</dd>\n");
 }
@@ -243,8 +265,8 @@ static void append_round(buffer *out, const report *r, int number) {
     buffer_format(out,
                   "<section class=\"row\">\n<div class=\"words\"><h3>Round %d</h3>\n<dl class=\"parts\">\n",
                   number);
-    append_sample_words(out, r, round);
-    append_reward_words(out, r, round);
+    append_sample_words(out, r, round, number);
+    append_reward_words(out, r, round, number);
     append_ppo_words(out, r, round);
     append_evaluation_words(out, r, round, number);
     buffer_string(out, "</dl></div>\n<div class=\"charts\">\n");

@@ -85,6 +85,9 @@ void report_append_time(buffer *out, const report *r) {
         if (isfinite(report_run_seconds(&r->run[i]))) append_run(out, &r->run[i], shares);
     append_row(out, " class=\"total\"", "In all", total, &nothing, shares);
     buffer_string(out, "</tbody></table>\n");
+    buffer_string(
+        out, "<p class=\"note\">Tokens are what a stage trained on or wrote; PPO's are those of its answers, "
+             "each counted once, though it computes with each several times.</p>\n");
     if (shares)
         buffer_string(out, "<p class=\"note\">Share of peak: arithmetic done on real tokens, over the fused "
                            "multiply-adds that the same threads reach when they do nothing else.</p>\n");
