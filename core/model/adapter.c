@@ -149,6 +149,7 @@ static vec take_backward(const adapter *a, arena *from, const weight *w) {
 static void bind_weight(adapter *a, arena *from, int *next, weight *w) {
     const param *p = &a->params[(*next)++];
     w->w = mat_of(flat_place(&a->flat, p), p->rows, p->cols);
+    w->type = a->config.compute;
     w->forward.n = a->dev->ops->forward_pack(a->dev, w->type, p->rows, p->cols);
     w->forward.data = ARENA_TAKE(from, float, w->forward.n);
 }
@@ -277,18 +278,13 @@ void adapter_pack(adapter *a) {
 static float scale_of(const adapter *a) { return a->how.alpha / (float)a->how.rank; }
 
 /* The site's share of a wider buffer, without gaps. */
-static mat low_rows(mat low, int rows, int width) { return mat_of(low.data, rows, width); }
-
-static void scale_rows(const adapter *a, mat low) {
-    vec all = {low.data, (int64_t)low.rows * low.cols};
-    op(a->dev, axpby, .y = all, .x = all, .a = scale_of(a), .b = 0);
-}
+static mat low_rows(mat low, int rows, int width) { return mat_typed(low.type, low.data, rows, width); }
 
 void adapter_forward(const adapter *a, int l, adapter_site site, mat x, mat low, mat y) {
     if (!a || !a->width[site]) return;
     low = low_rows(low, x.rows, a->width[site]);
     op(a->dev, linear, .y = low, .x = x, .w = a->a[l * ADAPTER_SITES + (int)site]);
-    scale_rows(a, low);
+    op(a->dev, scale, .y = low, .x = low, .factor = scale_of(a));
     for (int p = 0; p < a->n_part; p++) {
         const struct adapter_part *part = &a->part[p];
         if (part->target.site != site) continue;
@@ -313,7 +309,7 @@ void adapter_backward(const adapter *a, int l, adapter_site site, mat x, mat low
         op(a->dev, weights_pack, .w = *b);
         op(a->dev, linear_dx, .dx = mat_columns(dlow, part->column, a->how.rank), .dy = columns, .w = *b);
     }
-    scale_rows(a, dlow);
+    op(a->dev, scale, .y = dlow, .x = dlow, .factor = scale_of(a));
     const weight *w = &a->a[l * ADAPTER_SITES + (int)site];
     op(a->dev, linear_dw, .dw = flat_mat_grad(&a->flat, w->w), .dy = dlow, .x = x, .scratch = scratch);
     op(a->dev, linear_dx, .dx = dx, .dy = dlow, .w = *w, .add = dx);

@@ -2,6 +2,14 @@
 #include "core/model/adapter.h"
 #include "core/model/internal.h"
 
+/* Of a matrix without gaps. Zero is all bits 0 in any type; the arena's next piece begins behind a whole
+ * float.
+ */
+static void zero(device *dev, mat m) {
+    size_t bytes = (size_t)m.rows * (size_t)m.cols * dtype_size(m.type);
+    op(dev, fill, .y = {m.data, (int64_t)(bytes + 3) / 4}, .value = 0);
+}
+
 /* The gradient that enters a branch through its dropout; without dropout it is dx itself. */
 static mat branch_grad(const workspace *ws, mat dx, int site) {
     if (!(ws->options.dropout > 0)) return dx;
@@ -100,7 +108,7 @@ static void heads_backward(const model *m, workspace *ws, const row_grads *grads
            .dlogprob = {ws->dlogprob.data, n}, .dentropy = {grads->entropy ? ws->dentropy.data : NULL, n},
            .compute = compute, .scratch = ws->scratch);
     } else {
-        op(dev, fill, .y = {dhidden.data, (int64_t)n * dhidden.cols}, .value = 0);
+        zero(dev, dhidden);
     }
     if (grads->score) {
         dev->ops->upload(dev, ws->dscore.data, grads->score, bytes);
@@ -109,7 +117,7 @@ static void heads_backward(const model *m, workspace *ws, const row_grads *grads
            .dbias = flat_vec_grad(model_flat(m), model_score_bias(m)), .w = model_score_weight(m),
            .dscore = {ws->dscore.data, n});
     }
-    op(dev, fill, .y = {drow.data, (int64_t)n * drow.cols}, .value = 0);
+    zero(dev, drow);
     op(dev, norm_dx, .dx = drow, .dy = dhidden, .x = mat_rows(ws->row_x, 0, n), .gain = m->w->norm_gain,
        .dgain = flat_vec_grad(&m->w->flat, m->w->norm_gain),
        .dbias = flat_vec_grad(&m->w->flat, m->w->norm_bias), .mean = {ws->row_mean.data, n},
@@ -119,9 +127,8 @@ static void heads_backward(const model *m, workspace *ws, const row_grads *grads
 static void embedding_backward(const model *m, workspace *ws, mat dx) {
     mat dout = branch_grad(ws, dx, 0);
     int n = dx.rows;
-    vec scaled = {dout.data, (int64_t)n * dout.cols};
     if (m->config.scaled_embedding)
-        op(ws->dev, axpby, .y = scaled, .x = scaled, .a = model_embedding_scale(&m->config));
+        op(ws->dev, scale, .y = dout, .x = dout, .factor = model_embedding_scale(&m->config));
     op(ws->dev, embed_dw, .d_table = flat_mat_grad(&m->w->flat, m->w->token_table), .dout = dout,
        .id = {ws->token.data, n}, .order = {ws->order.data, n});
     if (m->w->position_table.data)
@@ -151,7 +158,7 @@ status model_backward(model *m, workspace *ws, const row_grads *grads, row_value
     int n = ws->b.n_token, n_row = ws->b.n_row;
     heads_backward(m, ws, grads, values != NULL);
     mat dx = mat_rows(ws->dx, 0, n);
-    op(dev, fill, .y = {dx.data, (int64_t)n * dx.cols}, .value = 0);
+    zero(dev, dx);
     op(dev, rows_add, .x = dx, .in = mat_rows(ws->drow, 0, n_row), .index = {ws->row_pos.data, n_row});
     for (int l = m->config.n_layer - 1; l >= 0; l--) {
         layer_saved s = layer_saved_rows(&ws->saved[l], n);

@@ -121,6 +121,10 @@ int model_config_same_body(const model_config *a, const model_config *b) {
            a->scaled_embedding == b->scaled_embedding && a->tied == b->tied;
 }
 
+int model_config_can_lend(const model_config *a, const model_config *b) {
+    return model_config_same_body(a, b) && a->compute == b->compute;
+}
+
 double model_flops_per_token(const model_config *c, double length, double rows) {
     double d = c->d_model, qkv = (c->n_head + 2.0 * c->n_kv_head) * c->head_dim,
            att = (double)c->n_head * c->head_dim;

@@ -53,6 +53,8 @@ typedef struct model_config {
     float reward_mean,
         reward_std; /* score = (raw - mean) / std; 0 and 1 unless a reward model was normalised */
     int bos_token, eos_token, pad_token; /* -1: none */
+    dtype compute; /* type of activations, cached keys and values, and the copies of weights that products
+                      read; a choice of the run, not of the files */
     int lora_rank; /* of the model's adapter, 0: none; of a workspace's shape: the largest it serves */
 } model_config;
 
@@ -73,8 +75,10 @@ status model_config_load(const char *directory, model_config *out, error *err);
 /* stored: what model.safetensors beside it holds, F32, F16 or BF16. */
 status model_config_save(const model_config *config, tensor_dtype stored, const char *directory, error *err);
 
-/* Two models can lend each other workspaces, or one be read as another's start. */
+/* One can be read as another's start. */
 int model_config_same_body(const model_config *a, const model_config *b);
+/* They can use each other's workspaces and caches: the same body, computed in the same type. */
+int model_config_can_lend(const model_config *a, const model_config *b);
 
 /* Floating-point operations of a training step per token: 6 N + attention, N the parameters of the products
    (embeddings that are only looked up not counted), sequences of mean length `length`; rows: share of tokens

@@ -183,8 +183,8 @@ static status load_weights(device *dev, const char *directory, const model_confi
     return s;
 }
 
-/* Which heads the model is to have. */
-static status choose_heads(const char *directory, const model_options *o, model_config *config, error *err) {
+/* Which heads the model is to have, and what it computes in. */
+static status apply_options(const char *directory, const model_options *o, model_config *config, error *err) {
     if (o->language_head > 0 && !config->language_head)
         return error_set(err, STATUS_DATA, "%s: a model that only scores: it has no language head",
                          directory);
@@ -195,6 +195,7 @@ static status choose_heads(const char *directory, const model_options *o, model_
         return error_set(err, STATUS_DATA, "%s: the tokenizer has ids up to %d, the model %d", directory,
                          o->n_vocab - 1, config->vocab_size);
     if (o->n_vocab > 0) config->n_vocab = o->n_vocab;
+    config->compute = o->compute;
     return STATUS_OK;
 }
 
@@ -222,7 +223,7 @@ static status find_base(device *dev, const char *directory, const model_config *
     weights *w = o->share ? o->share->w : NULL;
     int serves = w && w->directory && w->use != WEIGHTS_TRAINED && w->dev == dev && !w->config.n_score &&
                  (w->use == WEIGHTS_PASSED || !o->trained) &&
-                 w->config.language_head >= body->language_head && model_config_same_body(&w->config, body);
+                 w->config.language_head >= body->language_head && model_config_can_lend(&w->config, body);
     if (serves) TRY(is_same_base(w, directory, &serves, err));
     if (!serves)
         return load_weights(dev, directory, body, o->trained ? WEIGHTS_PASSED : WEIGHTS_FROZEN, o, out, err);
@@ -275,6 +276,7 @@ static status load_adapted(device *dev, const char *directory, const adapter_sou
                          base);
     body.n_score = body.score_bias = 0;
     body.language_head &= config->language_head;
+    body.compute = config->compute;
     if (config->language_head && !body.language_head)
         return error_set(err, STATUS_DATA, "%s: a model that only scores: it has no language head", base);
     TRY(find_base(dev, base, &body, o, &w, err));
@@ -310,7 +312,7 @@ status model_load(device *dev, const char *directory, const model_options *o, mo
     int stored = adapter_is_directory(directory);
     *out = NULL;
     TRY(model_config_load(directory, &config, err));
-    TRY(choose_heads(directory, o, &config, err));
+    TRY(apply_options(directory, o, &config, err));
     if (stored) TRY(adapter_source_read(directory, &source, err));
     status s = stored || o->lora ? load_adapted(dev, directory, stored ? &source : NULL, &config, o, out, err)
                                  : load_whole(dev, directory, &config, o, out, err);

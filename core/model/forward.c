@@ -90,8 +90,7 @@ static void run_forward(const model *m, workspace *ws, const kv_cache *kv) {
     mat x = mat_rows(ws->x[0], 0, n);
     op(dev, embed, .out = x, .token_table = m->w->token_table, .position_table = m->w->position_table,
        .token = {ws->token.data, n}, .position = {ws->position.data, n});
-    vec embedded = {x.data, (int64_t)n * x.cols};
-    if (c->scaled_embedding) op(dev, axpby, .y = embedded, .x = embedded, .a = model_embedding_scale(c));
+    if (c->scaled_embedding) op(dev, scale, .y = x, .x = x, .factor = model_embedding_scale(c));
     if (ws->options.dropout > 0) add_residual(ws, x, (mat){0}, x, 0);
     for (int l = 0; l < c->n_layer; l++) {
         layer_saved s = layer_saved_rows(&ws->saved[l], n);

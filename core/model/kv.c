@@ -5,17 +5,16 @@
 
 #include "core/model/internal.h"
 
-static int64_t page_floats(const model_config *c) {
-    return (int64_t)2 * c->n_kv_head * c->head_dim * KV_PAGE;
-}
+static int64_t page_size(const model_config *c) { return (int64_t)2 * c->n_kv_head * c->head_dim * KV_PAGE; }
 
 static void lay_out(kv_cache *kv, arena *a) {
     kv->page_table = (ivec){ARENA_TAKE(a, int32_t, (size_t)kv->n_slot * (size_t)kv->table_width),
                             (int64_t)kv->n_slot * kv->table_width};
-    int cols = (int)page_floats(&kv->config);
+    int cols = (int)page_size(&kv->config);
     for (int l = 0; l < kv->config.n_layer; l++) {
-        float *data = ARENA_TAKE(a, float, (size_t)kv->n_page *(size_t)cols);
-        if (kv->pages) kv->pages[l] = mat_of(data, kv->n_page, cols);
+        dtype type = kv->config.compute;
+        void *data = arena_take(a, (size_t)kv->n_page * (size_t)cols, dtype_size(type));
+        if (kv->pages) kv->pages[l] = mat_typed(type, data, kv->n_page, cols);
     }
 }
 
@@ -49,7 +48,7 @@ status kv_plan(const model_config *config, const limits *limits, const char *own
 
 status kv_create(device *dev, const model_config *config, const limits *limits, kv_cache **out, error *err) {
     *out = NULL;
-    if (limits->n_slot < 1 || limits->n_page < 1 || page_floats(config) > INT32_MAX)
+    if (limits->n_slot < 1 || limits->n_page < 1 || page_size(config) > INT32_MAX)
         return error_set(err, STATUS_USAGE, "a cache of %d slots and %d pages is not one", limits->n_slot,
                          limits->n_page);
     kv_cache *kv = calloc(1, sizeof *kv);
@@ -122,8 +121,8 @@ int kv_fork(kv_cache *kv, int slot, uint64_t seq_id, int max_len) {
     if (from->length % KV_PAGE)
         for (int l = 0; l < kv->config.n_layer; l++) {
             const mat *p = &kv->pages[l];
-            kv->dev->ops->copy(kv->dev, p->data + to_table[full] * p->ld, p->data + from_table[full] * p->ld,
-                               sizeof(float) * (size_t)p->cols);
+            kv->dev->ops->copy(kv->dev, mat_at(*p, to_table[full], 0), mat_at(*p, from_table[full], 0),
+                               dtype_size(p->type) * (size_t)p->cols);
         }
     kv->slot[s] = (kv_slot){.open = 1,
                             .n_page = n,
@@ -171,7 +170,7 @@ status kv_begin_extend(kv_cache *kv, const model *m, const batch *b, const int32
                        int max_seq, error *err) {
     if (b->n_seq > max_seq)
         return error_set(err, STATUS_TOO_LARGE, "%d sequences; planned for %d", b->n_seq, max_seq);
-    if (!model_config_same_body(&kv->config, &m->config))
+    if (!model_config_can_lend(&kv->config, &m->config))
         return error_set(err, STATUS_FAILED, "the cache was made for a model of another shape");
     for (int s = 0; s < b->n_seq; s++) {
         int n = b->seq_start[s + 1] - b->seq_start[s];

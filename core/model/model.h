@@ -99,6 +99,7 @@ typedef struct model_options {
     int trained;
     int language_head, n_score, score_bias; /* -1: as the directory has them */
     int n_vocab;                            /* 0: vocab_size */
+    dtype compute;                          /* of activations and products; parameters are f32 */
     uint64_t seed;
     int round;
     const lora_options *lora; /* adapt it: a fresh adapter, or the directory's own, which must agree. NULL: an

@@ -8,6 +8,7 @@
 
 static void take_packs(const weights *w, arena *a, weight *x) {
     int n = x->w.rows, k = x->w.cols;
+    x->type = w->config.compute;
     x->forward.n = w->dev->ops->forward_pack(w->dev, x->type, n, k);
     x->forward.data = ARENA_TAKE(a, float, x->forward.n);
     if (w->use == WEIGHTS_FROZEN) return;

@@ -5,8 +5,12 @@
 
 #include "core/model/internal.h"
 
-static mat take_mat(arena *a, int rows, int cols) {
-    return mat_of(ARENA_TAKE(a, float, (size_t)rows *(size_t)cols), rows, cols);
+static mat take_typed(dtype type, arena *a, int rows, int cols) {
+    return mat_typed(type, arena_take(a, (size_t)rows * (size_t)cols, dtype_size(type)), rows, cols);
+}
+/* An activation. */
+static mat take_mat(const model_config *c, arena *a, int rows, int cols) {
+    return take_typed(c->compute, a, rows, cols);
 }
 static vec take_vec(arena *a, int64_t n) { return (vec){ARENA_TAKE(a, float, n), n}; }
 static ivec take_ivec(arena *a, int n) { return (ivec){ARENA_TAKE(a, int32_t, n), n}; }
@@ -15,30 +19,31 @@ static lvec take_lvec(arena *a, int n) { return (lvec){ARENA_TAKE(a, uint64_t, n
 static layer_saved take_saved(const model_config *c, const limits *l, arena *a) {
     int t = l->max_token, d = c->d_model, heads = c->n_head + c->n_kv_head;
     layer_saved saved = {
-        .norm1 = take_mat(a, t, d),
-        .qkv = take_mat(a, t, model_qkv_width(c)),
-        .att = take_mat(a, t, c->n_head * c->head_dim),
-        .lse = take_mat(a, t, c->n_head),
-        .mid = take_mat(a, t, d),
-        .norm2 = take_mat(a, t, d),
-        .up = take_mat(a, t, model_up_width(c)),
-        .act = take_mat(a, t, c->d_ff),
+        .norm1 = take_mat(c, a, t, d),
+        .qkv = take_mat(c, a, t, model_qkv_width(c)),
+        .att = take_mat(c, a, t, c->n_head * c->head_dim),
+        .lse = take_typed(TYPE_F32, a, t, c->n_head),
+        .mid = take_mat(c, a, t, d),
+        .norm2 = take_mat(c, a, t, d),
+        .up = take_mat(c, a, t, model_up_width(c)),
+        .act = take_mat(c, a, t, c->d_ff),
         .mean1 = take_vec(a, t),
         .rstd1 = take_vec(a, t),
         .mean2 = take_vec(a, t),
         .rstd2 = take_vec(a, t),
     };
     if (c->qk_norm && l->backward) {
-        saved.qk = take_mat(a, t, heads * c->head_dim);
-        saved.qk_rstd = take_mat(a, t, heads);
+        saved.qk = take_mat(c, a, t, heads * c->head_dim);
+        saved.qk_rstd = take_typed(TYPE_F32, a, t, heads);
     }
     return saved;
 }
 
 /* Of a site with all of its matrices adapted. */
 static mat take_low(const workspace *ws, arena *a) {
-    int rank = ws->config.lora_rank;
-    return rank ? take_mat(a, ws->limits.max_token, ADAPTER_MOST_PARTS * rank) : (mat){0};
+    const model_config *c = &ws->config;
+    if (!c->lora_rank) return (mat){0};
+    return take_mat(c, a, ws->limits.max_token, ADAPTER_MOST_PARTS * c->lora_rank);
 }
 
 static void take_states(workspace *ws, arena *a) {
@@ -47,7 +52,7 @@ static void take_states(workspace *ws, arena *a) {
     int n_layer = c->n_layer, own = l->backward && l->keep == KEEP_ALL;
     mat two[2];
     for (int i = 0; i <= n_layer; i++) {
-        if (l->backward || i < 2) two[i % 2] = take_mat(a, l->max_token, c->d_model);
+        if (l->backward || i < 2) two[i % 2] = take_mat(c, a, l->max_token, c->d_model);
         if (ws->x) ws->x[i] = two[i % 2];
     }
     layer_saved saved = {0};
@@ -58,7 +63,7 @@ static void take_states(workspace *ws, arena *a) {
         }
         if (ws->saved) ws->saved[i] = saved;
     }
-    ws->branch = take_mat(a, l->max_token, c->d_model);
+    ws->branch = take_mat(c, a, l->max_token, c->d_model);
 }
 
 static void take_integers(workspace *ws, arena *a) {
@@ -84,14 +89,14 @@ static void take_backward(workspace *ws, arena *a) {
     ws->dlogprob = take_vec(a, r);
     ws->dentropy = take_vec(a, r);
     ws->dscore = take_vec(a, r);
-    ws->dx = take_mat(a, t, d);
-    ws->dn = take_mat(a, t, d);
-    ws->dqkv = take_mat(a, t, model_qkv_width(c));
-    ws->datt = take_mat(a, t, c->n_head * c->head_dim);
-    ws->dup = take_mat(a, t, model_up_width(c));
-    ws->dact = take_mat(a, t, c->d_ff);
-    ws->dhidden = take_mat(a, r, d);
-    ws->drow = take_mat(a, r, d);
+    ws->dx = take_mat(c, a, t, d);
+    ws->dn = take_mat(c, a, t, d);
+    ws->dqkv = take_mat(c, a, t, model_qkv_width(c));
+    ws->datt = take_mat(c, a, t, c->n_head * c->head_dim);
+    ws->dup = take_mat(c, a, t, model_up_width(c));
+    ws->dact = take_mat(c, a, t, c->d_ff);
+    ws->dhidden = take_mat(c, a, r, d);
+    ws->drow = take_mat(c, a, r, d);
     ws->dlow = take_low(ws, a);
 }
 
@@ -111,17 +116,19 @@ static int64_t scratch_floats(const workspace *ws) {
         .width = c->d_model,
         .vocab = c->vocab_size,
         .backward = l->backward,
+        .type = c->compute,
     };
     return ws->dev->ops->scratch(ws->dev, &need);
 }
 
 static void lay_out(workspace *ws, arena *a, const char *owner, memory_plan *plan) {
+    const model_config *c = &ws->config;
     const limits *l = &ws->limits;
     size_t before = a->used;
     take_integers(ws, a);
     take_states(ws, a);
-    ws->row_x = take_mat(a, l->max_row, ws->config.d_model);
-    ws->hidden = take_mat(a, l->max_row, ws->config.d_model);
+    ws->row_x = take_mat(c, a, l->max_row, c->d_model);
+    ws->hidden = take_mat(c, a, l->max_row, c->d_model);
     ws->row_mean = take_vec(a, l->max_row);
     ws->row_rstd = take_vec(a, l->max_row);
     ws->logprob = take_vec(a, l->max_row);
@@ -303,7 +310,7 @@ static void copy_batch(workspace *ws, const batch *b, const int32_t *slot, const
 status workspace_take_batch(const model *m, workspace *ws, const batch *b, const int32_t *slot,
                             const int32_t *cached, error *err) {
     ws->owner = NULL;
-    if (ws->dev != m->dev || !model_config_same_body(&ws->config, &m->config))
+    if (ws->dev != m->dev || !model_config_can_lend(&ws->config, &m->config))
         return error_set(err, STATUS_FAILED, "a workspace of another shape or device was lent to a model");
     if (m->config.lora_rank > ws->config.lora_rank)
         return error_set(err, STATUS_FAILED, "a workspace for rank %d was lent to an adapter of rank %d",

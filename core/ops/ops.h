@@ -176,6 +176,10 @@ struct op_add { /* out = a + dropout(b): b kept with probability 1 - dropout and
     lvec sequence; /* [m] sequence id of each row; absent with dropout 0 */
     ivec position; /* [m] */
 };
+struct op_scale { /* y = factor x; y may be x */
+    mat y, x;
+    float factor;
+};
 struct op_embed { /* out[m, d] = token_table[token] + position_table[position] (position_table absent: none)
                    */
     mat out, token_table, position_table;
@@ -327,6 +331,7 @@ struct op_fill {
     X(glu_dx)                                                                                                \
     X(rope)                                                                                                  \
     X(add)                                                                                                   \
+    X(scale)                                                                                                 \
     X(embed)                                                                                                 \
     X(embed_dw)                                                                                              \
     X(rows_gather)                                                                                           \

@@ -100,7 +100,7 @@ static void test_float64(void **state) {
             forward_options o = options_of(seed == 1 ? 0.7f : 1, seed == 2 ? 0.2f : 0);
             case_draw(&cb, &c, (uint64_t)(which + 100 * seed), 5, lengths[seed]);
             if (seed > 0) case_draw_rows(&cb, &c, (uint64_t)which, 60);
-            compare(case_name[which], m, ws, &cb, &o);
+            compare(case_name(which), m, ws, &cb, &o);
             workspace_free(ws);
             model_free(m);
         }
@@ -174,7 +174,7 @@ static void test_differences(void **state) {
         forward_options o = options_of(1.3f, which % 2 ? 0.1f : 0);
         case_draw(&cb, &c, 5, 5, lengths[2]);
         case_draw_rows(&cb, &c, 6, 40);
-        check_differences(case_name[which], m, ws, &cb, &o, 0.02);
+        check_differences(case_name(which), m, ws, &cb, &o, 0.02);
         workspace_free(ws);
         model_free(m);
     }
@@ -219,7 +219,7 @@ static void test_the_reference_itself(void **state) {
             for (int64_t j = p->offset; j < p->offset + p->count; j++) x[j] = (double)parameters[j];
             double rise = (loss[0] - loss[1]) / 2e-4;
             if (!(fabs(rise - length) <= 1e-5 * length))
-                fail_msg("%s: %s: length %.9g, by differences %.9g", case_name[which], p->name, length, rise);
+                fail_msg("%s: %s: length %.9g, by differences %.9g", case_name(which), p->name, length, rise);
         }
         free(parameters);
         free(x);

@@ -222,7 +222,8 @@ static void forks(scene *s, int beginning) {
 }
 
 /* Whether the comparison would notice: the first two pages of a long sequence change places. The keys are as
-   they were and are only added up in another order, which can show in last bits alone. */
+   they were and are only added up in another order, which can show in last bits alone (and not behind the
+   rounding to bf16). */
 static void reversed_pages(scene *s) {
     static pieces p;
     int slot = open_slot(s, 0), differ = 0, beginning = 128;
@@ -261,7 +262,7 @@ static void check_rows(device *dev, void *context) {
     forks(s, 64);
     forks(s, 128);
     forks(s, 70);
-    reversed_pages(s);
+    if (s->c.compute == TYPE_F32) reversed_pages(s);
     assert_int_equal(kv_free_pages(s->kv), 48);
     assert_int_equal(kv_free_slots(s->kv), CASE_SEQS);
     close_scene(s);
@@ -270,7 +271,7 @@ static void check_rows(device *dev, void *context) {
 
 static void test_rows(void **state) {
     (void)state;
-    for (int which = 0; which < CASES; which++) {
+    for (int which = 0; which < 2 * CASES; which++) {
         device *dev = case_device(DEVICE_CPU, 2, NULL);
         check_rows(dev, &(rows_case){which, NULL});
         device_close(dev);
@@ -279,8 +280,8 @@ static void test_rows(void **state) {
 
 /* The cache behind far memory and in a queue, on other instructions and threads. */
 static void test_rows_everywhere(void **state) {
-    const int which[] = {CASE_GPT2, CASE_LLAMA};
-    for (int i = 0; i < 2; i++) {
+    const int which[] = {CASE_GPT2, CASE_LLAMA, CASES + CASE_GPT2, CASES + CASE_LLAMA};
+    for (int i = 0; i < 4; i++) {
         case_each_device(check_rows, &(rows_case){which[i], NULL});
         case_each_device(check_rows, &(rows_case){which[i], *state});
     }

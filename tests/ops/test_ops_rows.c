@@ -263,6 +263,18 @@ static void add_case(harness *h) {
 }
 OP_TEST_TYPES(add, 20)
 
+static void scale_case(harness *h) {
+    int m = draw_rows(h), d = draw_cols(h);
+    mat x = harness_mat(h, m, d);
+    struct op_scale o = {.y = PICK(h, 0, 1) ? x : harness_output(h, m, d), .x = x, .factor = -1.7f};
+    RUN(h, scale, &o);
+    mat y = harness_read(h, "y", o.y);
+    if (!h->first) return;
+    harness_to_host(h, OP_scale, &o);
+    harness_expect(h, "y", y, reference_scale(&o), 1e-7);
+}
+OP_TEST_TYPES(scale, 8)
+
 /* ---- embeddings and gathers ---- */
 
 static void embed_case(harness *h) {
@@ -390,6 +402,8 @@ static void denormals_case(harness *h) {
     op(h->dev, add, .out = out, .b = x, .dropout = 0.5f, .sequence = harness_sequences(h, M),
        .position = position);
     harness_read(h, "dropout", out);
+    op(h->dev, scale, .y = out, .x = x, .factor = 0.25f);
+    harness_read(h, "scale", out);
     op(h->dev, embed, .out = out, .token_table = table, .position_table = table, .token = position,
        .position = position);
     harness_read(h, "embed", out);
@@ -403,13 +417,13 @@ OP_TEST_TYPES(denormals, 2)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_norm),         cmocka_unit_test(test_norm_dx),
-        cmocka_unit_test(test_gelu),         cmocka_unit_test(test_glu),
-        cmocka_unit_test(test_rope),         cmocka_unit_test(test_add),
-        cmocka_unit_test(test_embed),        cmocka_unit_test(test_embed_dw),
-        cmocka_unit_test(test_rows),         cmocka_unit_test(test_denormals),
-        cmocka_unit_test(test_rounding),     cmocka_unit_test(test_head_norm),
-        cmocka_unit_test(test_head_norm_dx),
+        cmocka_unit_test(test_norm),      cmocka_unit_test(test_norm_dx),
+        cmocka_unit_test(test_gelu),      cmocka_unit_test(test_glu),
+        cmocka_unit_test(test_rope),      cmocka_unit_test(test_add),
+        cmocka_unit_test(test_embed),     cmocka_unit_test(test_embed_dw),
+        cmocka_unit_test(test_rows),      cmocka_unit_test(test_denormals),
+        cmocka_unit_test(test_scale),     cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_head_norm), cmocka_unit_test(test_head_norm_dx),
     };
     return cmocka_run_group_tests_name("ops: rows", tests, harness_setup, harness_teardown);
 }

@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,9 +30,11 @@ void case_each_device(device_visit *visit, void *context) {
         enum device_kind kind;
         int threads;
         const char *isa;
-    } device_of[] = {{DEVICE_CPU, 1, "avx512"}, {DEVICE_CPU, 2, "avx512"}, {DEVICE_CPU, 3, "avx512"},
-                     {DEVICE_CPU, 8, "avx512"}, {DEVICE_CPU, 1, "avx2"},   {DEVICE_CPU, 3, "avx2"},
-                     {DEVICE_CPU, 8, "avx2"},   {DEVICE_FAR, 2, NULL},     {DEVICE_QUEUED, 2, NULL}};
+    } device_of[] = {
+        {DEVICE_CPU, 1, "avx512bf16"}, {DEVICE_CPU, 2, "avx512bf16"}, {DEVICE_CPU, 3, "avx512bf16"},
+        {DEVICE_CPU, 8, "avx512bf16"}, {DEVICE_CPU, 2, "avx512"},     {DEVICE_CPU, 3, "avx512"},
+        {DEVICE_CPU, 1, "avx2"},       {DEVICE_CPU, 3, "avx2"},       {DEVICE_CPU, 8, "avx2"},
+        {DEVICE_FAR, 2, NULL},         {DEVICE_QUEUED, 2, NULL}};
     for (size_t i = 0; i < sizeof device_of / sizeof *device_of; i++) {
         /* Sanitizers look at memory, not at bytes. */
         if (SANITIZED && device_of[i].threads != 3 && device_of[i].kind != DEVICE_QUEUED) continue;
@@ -44,7 +47,7 @@ void case_each_device(device_visit *visit, void *context) {
 
 /* ---- models ---- */
 
-const char *const case_name[CASES] = {
+static const char *const names[CASES] = {
     "gpt2",
     "llama",
     "gpt2, heads of 8",
@@ -59,6 +62,13 @@ const char *const case_name[CASES] = {
     "gemma",
 };
 
+const char *case_name(int which) {
+    static char bf16[CASES][80];
+    if (which < CASES) return names[which];
+    snprintf(bf16[which - CASES], sizeof *bf16, "%s, bf16", names[which - CASES]);
+    return bf16[which - CASES];
+}
+
 static void set_heads(model_config *c, int d_model, int n_head, int n_kv_head, int head_dim, int d_ff) {
     c->d_model = d_model;
     c->n_head = n_head;
@@ -71,14 +81,15 @@ model_config case_config(int which) {
     static const model_family family[CASES] = {FAMILY_GPT2,    FAMILY_LLAMA, FAMILY_GPT2,  FAMILY_LLAMA,
                                                FAMILY_GPT2,    FAMILY_LLAMA, FAMILY_GPT2,  FAMILY_LLAMA,
                                                FAMILY_MISTRAL, FAMILY_QWEN2, FAMILY_QWEN3, FAMILY_GEMMA};
-    model_config c = model_config_of_family(family[which]);
+    model_config c = model_config_of_family(family[which % CASES]);
+    c.compute = which < CASES ? TYPE_F32 : TYPE_BF16;
     c.vocab_size = 300; /* two tiles of the head, and rows behind the tokenizer's ids */
     c.n_vocab = 290;
     c.context = 200; /* four pages */
     c.n_layer = 2;
     c.n_score = 1;
     set_heads(&c, 64, 4, 4, 16, 100);
-    switch (which) {
+    switch (which % CASES) {
     case CASE_GPT2:
         c.n_layer = 3;
         c.score_bias = 1;
@@ -178,6 +189,7 @@ model *case_adapted(device *dev, const model_config *config, uint64_t seed, int 
                        .n_score = config->n_score,
                        .score_bias = config->score_bias,
                        .n_vocab = config->n_vocab,
+                       .compute = config->compute,
                        .seed = seed,
                        .lora = &how};
     OK(model_load(dev, directory, &o, &m, err));

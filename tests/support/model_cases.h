@@ -7,18 +7,19 @@
 
 /* ---- devices ---- */
 enum device_kind { DEVICE_CPU, DEVICE_FAR, DEVICE_QUEUED };
-/* isa: "avx2", "avx512" or NULL, the widest. NULL comes back, with a printed word, where the machine lacks
- * it.
+/* isa: "avx2", "avx512", "avx512bf16" or NULL, the widest. NULL comes back, with a printed word, where the
+ * machine lacks it.
  */
 device *case_device(enum device_kind kind, int threads, const char *isa);
 
-/* Runs visit on each: both instruction sets with 1, 2, 3 and 8 threads, far memory and queued far memory;
+/* Runs visit on each: the instruction sets with 1, 2, 3 and 8 threads, far memory and queued far memory;
    under sanitizers on few of them. */
 typedef void device_visit(device *dev, void *context);
 void case_each_device(device_visit *visit, void *context);
 
 /* ---- models ---- */
-/* gpt2 and llama, then mixtures that no published family has, then the other families; heads of 8 to 64. */
+/* gpt2 and llama, then mixtures that no published family has, then the other families; heads of 8 to 64. Case
+   CASES + i is case i computed in bf16. */
 enum {
     CASE_GPT2,
     CASE_LLAMA,
@@ -33,7 +34,7 @@ enum {
     CASES
 };
 /* All have a score head, and all but CASE_SCORE a language head. */
-extern const char *const case_name[CASES];
+const char *case_name(int which);
 model_config case_config(int which);
 
 /* Values that leave nothing small: every gain, bias and product matters. */

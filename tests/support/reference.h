@@ -50,6 +50,7 @@ wide reference_glu(const struct op_glu *o);
 wide reference_glu_dx(const struct op_glu_dx *o);
 wide reference_rope(const struct op_rope *o);
 wide reference_add(const struct op_add *o);
+wide reference_scale(const struct op_scale *o);
 wide reference_embed(const struct op_embed *o);
 wide reference_embed_dw(const struct op_embed_dw *o); /* does not look at order */
 wide reference_rows_gather(const struct op_rows_gather *o);

@@ -204,6 +204,16 @@ wide reference_add(const struct op_add *o) {
     return out;
 }
 
+wide reference_scale(const struct op_scale *o) {
+    wide y = wide_create(o->y.rows, o->y.cols);
+    for (int r = 0; r < y.rows; r++)
+        for (int c = 0; c < y.cols; c++) {
+            double product = (double)o->factor * at(o->x, r, c);
+            wide_add(y, r, c, product, fabs(product));
+        }
+    return y;
+}
+
 wide reference_embed(const struct op_embed *o) {
     wide out = wide_create(o->out.rows, o->out.cols);
     for (int r = 0; r < out.rows; r++)

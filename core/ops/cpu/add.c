@@ -1,4 +1,4 @@
-/* The residual sum, with dropout by counter. */
+/* The residual sum, with dropout by counter; scaling. */
 #include "core/ops/cpu/elem.h"
 #include "core/ops/cpu/philox.h"
 #include "core/ops/cpu/threads.h"
@@ -48,4 +48,18 @@ static void add_rows(const struct op_add *o) {
 
 void ELEM_NAME(cpu_add)(device *dev, const struct op_add *o) {
     ON_THREADS(threads_for(dev, mat_elements(o->b) * (o->dropout > 0 ? DROPOUT_WORK : 2)), add_rows(o));
+}
+
+static void scale_rows(const struct op_scale *o) {
+    v16 factor = v_set(o->factor);
+#pragma omp for schedule(static) nowait
+    for (int r = 0; r < o->x.rows; r++) {
+        const elem *x = elem_row(o->x, r);
+        elem *y = elem_row(o->y, r);
+        FOR_LANES(o->x.cols, i, k) e_store_n(y + i, v_mul(factor, e_load_n(x + i, k)), k);
+    }
+}
+
+void ELEM_NAME(cpu_scale)(device *dev, const struct op_scale *o) {
+    ON_THREADS(threads_for(dev, mat_elements(o->x) * 2), scale_rows(o));
 }

@@ -16,6 +16,7 @@
     X(glu_dx, x)                                                                                             \
     X(rope, x)                                                                                               \
     X(add, b)                                                                                                \
+    X(scale, x)                                                                                              \
     X(embed, out)                                                                                            \
     X(embed_dw, dout)                                                                                        \
     X(rows_gather, x)                                                                                        \

@@ -157,6 +157,8 @@ SHAPES(add) {
     }
 }
 
+SHAPES(scale) { SAME_SHAPE(y, x); }
+
 SHAPES(embed) {
     SAME(out.cols, token_table.cols);
     HOLDS(token, out.rows);

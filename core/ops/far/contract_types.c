@@ -59,6 +59,8 @@ static const struct typed {
     ACTIVATION(add, out),
     ACTIVATION(add, a),
     ACTIVATION(add, b),
+    ACTIVATION(scale, y),
+    ACTIVATION(scale, x),
     ACTIVATION(embed, out),
     PARAMETER(embed, token_table),
     PARAMETER(embed, position_table),

@@ -90,6 +90,9 @@ static const struct operand {
     N(add, sequence),
     N(add, position),
 
+    N(scale, y),
+    N(scale, x),
+
     N(embed, out),
     N(embed, token_table),
     N(embed, position_table),
