@@ -40,6 +40,7 @@ int config_find_template(const char *name) {
 
 /* In the order of the enums of schema.h. */
 static const char *const DEVICE[] = {"auto", "cpu", NULL};
+static const char *const DTYPE[] = {"f32", "bf16", NULL};
 static const char *const FAMILY[] = {"gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", NULL};
 static const char *const NORM[] = {"layer", "rms", NULL};
 static const char *const POSITION[] = {"learned", "rope", NULL};
@@ -173,6 +174,9 @@ static const config_key TABLE[] = {
     NEUTRAL_WORD("device", device, DEVICE, "auto", "Where to compute."),
     NEUTRAL("threads", CONFIG_INT, threads, "0", 0, 1024, "",
             "Threads; 0: all processors. Changes no result."),
+    WORD("dtype", dtype, DTYPE, "f32",
+         "Type of activations, cached keys and values, and weights in products. Parameters, their gradients "
+         "and moments, sums, norms, softmax and losses are f32."),
 
     WORD("model.family", model.family, FAMILY, "gpt2",
          "Names and layout of the files, and preset of the next six keys."),

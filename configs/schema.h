@@ -9,6 +9,7 @@
 enum { CONFIG_MOST_ROUNDS = 999 };
 
 enum config_device { CONFIG_DEVICE_AUTO, CONFIG_DEVICE_CPU };
+enum config_dtype { CONFIG_DTYPE_F32, CONFIG_DTYPE_BF16 };
 enum config_family {
     CONFIG_FAMILY_GPT2,
     CONFIG_FAMILY_LLAMA,
@@ -242,6 +243,7 @@ struct config {
     int64_t seed;
     int device;  /* enum config_device */
     int threads; /* 0: all that the machine has */
+    int dtype;   /* enum config_dtype: of activations, cached keys and values, and weights in products */
     struct config_model model;
     struct config_data data;
     struct config_tokenizer tokenizer;

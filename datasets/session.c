@@ -38,17 +38,6 @@ status stage_open_run(const struct config *config, const char *kind, const char 
     return run_open(&o, out, state, err);
 }
 
-status stage_write_timing(run *r, device *dev, int64_t step, double seconds, int64_t tokens, double flops,
-                          buffer *line, error *err) {
-    buffer_clear(line);
-    buffer_format(line,
-                  "{\"step\":%" PRId64 ",\"seconds\":%.6f,\"tokens\":%" PRId64
-                  ",\"tokens_per_s\":%.1f,\"share_of_peak\":%.4f}",
-                  step, seconds, tokens, (double)tokens / seconds,
-                  flops / seconds / device_peak_flops(dev, TYPE_F32));
-    return run_timing(r, line, err);
-}
-
 stage_pause stage_between(int save_every, int64_t step, int64_t steps) {
     int scheduled = stage_is_due(save_every, step, steps), stop = step < steps && signal_stop_requested();
     return (stage_pause){.save = scheduled || stop, .stop = stop, .scheduled = scheduled};
@@ -132,7 +121,10 @@ status session_check_tokenizer(const session *s, const char *model_directory, er
 
 status session_open(const struct config *config, const char *model_directory, logger *log, session *out,
                     error *err) {
-    *out = (session){.config = config, .log = log, .bad = {.most = config->data.max_bad, .log = log}};
+    *out = (session){.config = config,
+                     .compute = session_dtype(config),
+                     .log = log,
+                     .bad = {.most = config->data.max_bad, .log = log}};
     status s = model_directory ? session_check_model(model_directory, err) : STATUS_OK;
     if (s == STATUS_OK) s = device_open_cpu(config->threads, &out->dev, err);
     if (s == STATUS_OK) s = dist_open_single(&out->ranks, err);
@@ -159,6 +151,18 @@ void session_set_length(session *s, int context) {
     s->data.max_length = most > 0 && most < context ? most : context;
 }
 
+double session_peak_flops(const session *s) { return device_peak_flops(s->dev, s->compute); }
+
+status session_write_timing(const session *s, run *r, int64_t step, double seconds, int64_t tokens,
+                            double flops, buffer *line, error *err) {
+    buffer_clear(line);
+    buffer_format(line,
+                  "{\"step\":%" PRId64 ",\"seconds\":%.6f,\"tokens\":%" PRId64
+                  ",\"tokens_per_s\":%.1f,\"share_of_peak\":%.4f}",
+                  step, seconds, tokens, (double)tokens / seconds, flops / seconds / session_peak_flops(s));
+    return run_timing(r, line, err);
+}
+
 void session_close(session *s) {
     tokenizer_free(s->tok);
     if (s->dev) device_close(s->dev);
@@ -166,6 +170,10 @@ void session_close(session *s) {
     s->ranks = NULL;
     s->tok = NULL;
     s->dev = NULL;
+}
+
+dtype session_dtype(const struct config *config) {
+    return config->dtype == CONFIG_DTYPE_BF16 ? TYPE_BF16 : TYPE_F32;
 }
 
 status session_shape(const struct config *config, int n_vocab, model_config *out, error *err) {
@@ -178,6 +186,7 @@ status session_shape(const struct config *config, int n_vocab, model_config *out
                                                  [CONFIG_ACTIVATION_SWIGLU] = ACTIVATION_SWIGLU,
                                                  [CONFIG_ACTIVATION_GEGLU] = ACTIVATION_GEGLU};
     *out = model_config_of_family(family[c->family]);
+    out->compute = session_dtype(config);
     out->norm = c->norm == CONFIG_NORM_RMS ? NORM_RMS : NORM_LAYER;
     out->position = c->position == CONFIG_POSITION_ROPE ? POSITION_ROPE : POSITION_LEARNED;
     out->activation = activation[c->activation];

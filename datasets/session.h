@@ -35,9 +35,6 @@ status stage_open_run(const struct config *config, const char *kind, const char 
 static inline int stage_is_due(int every, int64_t step, int64_t steps) {
     return step == steps || (every && step % every == 0);
 }
-/* One line of timing.jsonl: flops: what the step's products needed. line is scratch. */
-status stage_write_timing(run *r, device *dev, int64_t step, double seconds, int64_t tokens, double flops,
-                          buffer *line, error *err);
 /* What to do between two steps: whether a checkpoint is due, or a signal asks to stop (which makes one due).
  */
 typedef struct stage_pause {
@@ -54,6 +51,7 @@ typedef struct session {
     const struct config *config;
     int merge; /* adapters are merged when models are saved */
     device *dev;
+    dtype compute; /* what models compute in */
     dist *ranks;
     tokenizer *tok;
     const chat_template *chat;
@@ -73,11 +71,18 @@ status session_check_model(const char *model_directory, error *err);
  * words. */
 status session_check_tokenizer(const session *s, const char *model_directory, error *err);
 void session_set_length(session *s, int context);
+/* device_peak_flops for what models compute in. */
+double session_peak_flops(const session *s);
+/* One line of timing.jsonl: flops: what the step's products needed. line is scratch. */
+status session_write_timing(const session *s, run *r, int64_t step, double seconds, int64_t tokens,
+                            double flops, buffer *line, error *err);
 void session_close(session *s);
 /* How files are read a second time, for their held-out part: their bad lines have been reported and counted,
    and there may be no such part. */
 data_options session_held_out_data(const session *s, bad_lines *quiet);
 
+/* The config's word. */
+dtype session_dtype(const struct config *config);
 /* The shape that config.model describes, with a vocabulary of so many ids. STATUS_USAGE: one that makes no
    sense. */
 status session_shape(const struct config *config, int n_vocab, model_config *out, error *err);

@@ -17,6 +17,7 @@ static status load(session *s, const struct config_ppo *c, const ppo_models *m, 
                        .n_score = scores,
                        .score_bias = scores && trained,
                        .n_vocab = s->n_vocab,
+                       .compute = s->compute,
                        .seed = (uint64_t)s->config->seed,
                        .lora = trained ? session_lora(&c->lora, &lora) : NULL,
                        .share = m->policy};

@@ -231,7 +231,7 @@ static status resume(ppo *p, error *err) {
 
 static status write_timing(ppo *p, double sampling, double updating, double update_flops, error *err) {
     int64_t tokens = rollout_tokens(&p->rollout);
-    double updated = (double)tokens * p->c->epochs, peak = device_peak_flops(p->session.dev, TYPE_F32),
+    double updated = (double)tokens * p->c->epochs, peak = session_peak_flops(&p->session),
            sampling_share = p->rollout.flops / sampling / peak, update_share = update_flops / updating / peak,
            share = (p->rollout.flops + update_flops) / (sampling + updating) / peak;
     buffer_clear(&p->line);

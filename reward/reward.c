@@ -17,6 +17,7 @@ static status open_model(reward *w, error *err) {
                        .n_score = 1,
                        .score_bias = 0,
                        .n_vocab = w->session.n_vocab,
+                       .compute = w->session.compute,
                        .seed = (uint64_t)w->config->seed,
                        .round = w->options->round,
                        .lora = session_lora(&w->c->lora, &lora)};
@@ -168,7 +169,7 @@ static status write_metrics(reward *w, const step_figures *f, double seconds, er
     buffer_json_figure(b, "grad_norm", f->norm);
     buffer_string(b, "}");
     TRY(run_metrics(w->run, b, err));
-    return stage_write_timing(w->run, w->session.dev, w->step, seconds, f->tokens, f->flops, b, err);
+    return session_write_timing(&w->session, w->run, w->step, seconds, f->tokens, f->flops, b, err);
 }
 
 static status train_step(reward *w, progress *bar, error *err) {

@@ -116,7 +116,8 @@ static status open_all(generation *g, error *err) {
     const generate_job *job = g->job;
     session *s = &g->session;
     TRY(session_open(g->c, job->model, run_log(g->run), s, err));
-    model_options o = {.language_head = 1, .n_score = 0, .score_bias = 0, .n_vocab = s->n_vocab};
+    model_options o = {
+        .language_head = 1, .n_score = 0, .score_bias = 0, .n_vocab = s->n_vocab, .compute = s->compute};
     TRY(model_load(s->dev, job->model, &o, &g->model, err));
     session_set_length(s, model_get_config(g->model)->context - 1);
     TRY(prompts_load(&s->data, job->split, job->prompts, job->n_prompts, &g->prompts, err));
@@ -213,7 +214,7 @@ static status write_timing(generation *g, double seconds, error *err) {
                   "{\"phase\":\"%s\",\"seconds\":%.6f,\"tokens\":%" PRId64
                   ",\"tokens_per_s\":%.1f,\"share_of_peak\":%.4f}",
                   g->job->kind, seconds, g->tokens, (double)g->tokens / seconds,
-                  flops / seconds / device_peak_flops(g->session.dev, TYPE_F32));
+                  flops / seconds / session_peak_flops(&g->session));
     status s = run_timing(g->run, &b, err);
     buffer_free(&b);
     return s;

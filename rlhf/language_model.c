@@ -39,7 +39,7 @@ status language_model_open(const char *directory, int threads, const char *templ
     out->config.data.template = word;
     out->config.data.system = system;
     TRY(session_open(&out->config, directory, NULL, &out->session, err));
-    model_options o = {.language_head = 1, .n_vocab = out->session.n_vocab};
+    model_options o = {.language_head = 1, .n_vocab = out->session.n_vocab, .compute = out->session.compute};
     TRY(model_load(out->session.dev, directory, &o, &out->model, err));
     session_set_length(&out->session, model_get_config(out->model)->context);
     return STATUS_OK;

@@ -177,6 +177,7 @@ static status find_shape(planner *p, error *err) {
     TRY(s);
     int most = p->c->data.max_length;
     p->length = most > 0 && most < p->shape.context ? most : p->shape.context;
+    p->shape.compute = session_dtype(p->c);
     p->scorer = p->shape;
     p->scorer.language_head = 0;
     p->scorer.n_score = 1;

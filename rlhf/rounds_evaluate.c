@@ -120,7 +120,11 @@ static status pack_and_read(evaluation *e, const model *sft, workspace *ws, pack
 }
 
 static status measure_kl(evaluation *e, error *err) {
-    model_options o = {.language_head = 1, .n_score = 0, .score_bias = 0, .n_vocab = e->session->n_vocab};
+    model_options o = {.language_head = 1,
+                       .n_score = 0,
+                       .score_bias = 0,
+                       .n_vocab = e->session->n_vocab,
+                       .compute = e->session->compute};
     model *sft = NULL;
     workspace *ws = NULL;
     pack p = {0};
@@ -168,7 +172,11 @@ static status score_rankings(const model *m, workspace *ws, pack *p, const ranki
 
 /* The accuracy of round `by`'s reward model on the rankings of e->round. */
 static status measure_accuracy(evaluation *e, const rankings *held, int by, double *accuracy, error *err) {
-    model_options o = {.language_head = 0, .n_score = 1, .score_bias = 0, .n_vocab = e->session->n_vocab};
+    model_options o = {.language_head = 0,
+                       .n_score = 1,
+                       .score_bias = 0,
+                       .n_vocab = e->session->n_vocab,
+                       .compute = e->session->compute};
     model *m = NULL;
     workspace *ws = NULL;
     pack p = {0};

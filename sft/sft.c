@@ -49,6 +49,7 @@ static status open_model(sft *s, error *err) {
                            .n_score = 0,
                            .score_bias = 0,
                            .n_vocab = s->session.n_vocab,
+                           .compute = s->session.compute,
                            .seed = seed,
                            .round = s->options->round,
                            .lora = session_lora(&s->c->lora, &lora)};
@@ -213,8 +214,8 @@ static status train_step(sft *s, progress *bar, error *err) {
     buffer_json_figure(&s->line, "grad_norm", norm);
     buffer_format(&s->line, ",\"tokens\":%" PRId64 "}", tokens);
     TRY(run_metrics(s->run, &s->line, err));
-    return stage_write_timing(s->run, s->session.dev, s->step, clock_seconds() - started, tokens, flops,
-                              &s->line, err);
+    return session_write_timing(&s->session, s->run, s->step, clock_seconds() - started, tokens, flops,
+                                &s->line, err);
 }
 
 /* ---- validation ---- */

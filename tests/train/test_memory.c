@@ -69,7 +69,8 @@ static model *make_model(const model_config *c, int trained, const char *directo
     model_options o = {.language_head = c->language_head,
                        .n_score = c->n_score,
                        .score_bias = c->score_bias,
-                       .n_vocab = c->n_vocab};
+                       .n_vocab = c->n_vocab,
+                       .compute = c->compute};
     asked = 0;
     OK(model_load(counting, directory, &o, &read, err));
     model_free(m);
@@ -77,7 +78,7 @@ static model *make_model(const model_config *c, int trained, const char *directo
 }
 
 static void test_plans(void **state) {
-    for (int which = 0; which < CASES; which++)
+    for (int which = 0; which < 2 * CASES; which++)
         for (int trained = 0; trained < 2; trained++) {
             model_config c = case_config(which);
             if (!trained && !has_files(&c)) continue;
@@ -115,7 +116,7 @@ static void test_plans(void **state) {
         }
 }
 
-/* Recomputation and frozen models are there to save memory. */
+/* Recomputation, frozen models and bf16 are there to save memory. */
 static void test_plans_shrink(void **state) {
     (void)state;
     model_config c = case_config(CASE_GPT2);
@@ -130,6 +131,15 @@ static void test_plans_shrink(void **state) {
     /* No gradients, and packs for the forward products alone. */
     assert_true(plan_total(&frozen) < plan_total(&trained) / 10 * 6);
     assert_true(plan_total(&none) < plan_total(&some) && plan_total(&some) < plan_total(&all));
+    model_config half = case_config(CASES + CASE_GPT2);
+    memory_plan half_frozen = {0}, half_all = {0}, pages = {0}, half_pages = {0};
+    OK(model_plan(counting, &half, 0, "", &half_frozen, err));
+    OK(workspace_plan(counting, &half, &keep_all, "", &half_all, err));
+    OK(kv_plan(&c, &keep_all, "", &pages, err));
+    OK(kv_plan(&half, &keep_all, "", &half_pages, err));
+    assert_true(plan_total(&half_frozen) < plan_total(&frozen));
+    assert_true(plan_total(&half_all) < plan_total(&all) / 10 * 7);
+    assert_true(plan_total(&half_pages) < plan_total(&pages) / 10 * 6);
 }
 
 /* ---- the heap ---- */
@@ -140,7 +150,7 @@ static void test_training_takes_nothing(void **state) {
     static case_values v;
     long before = allocations_so_far(); /* where they cannot be counted, nothing is left behind */
     device *dev = case_device(DEVICE_CPU, 3, NULL);
-    for (int which = 0; which < CASES; which++) {
+    for (int which = 0; which < 2 * CASES; which++) {
         model_config c = case_config(which);
         model *m = case_model(dev, &c, 1, 1);
         workspace *ws = case_workspace(dev, &c, 1, which % 2 ? KEEP_LAYER_INPUT : KEEP_ALL);
@@ -179,8 +189,8 @@ static void test_sampling_takes_nothing(void **state) {
     static case_batch cb;
     long before = allocations_so_far(); /* where they cannot be counted, nothing is left behind */
     device *dev = case_device(DEVICE_CPU, 3, NULL);
-    for (int which = 0; which < CASES; which++) {
-        if (which == CASE_SCORE) continue;
+    for (int which = 0; which < 2 * CASES; which++) {
+        if (which % CASES == CASE_SCORE) continue;
         model_config c = case_config(which);
         model *m = case_model(dev, &c, 1, 0);
         limits l = generator_limits(6, 2, c.context, 40);
