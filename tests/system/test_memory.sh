@@ -36,6 +36,7 @@ tiny=$root/configs/tiny.yaml
 must 0 "$rlhf" tokenizer "$root/configs/tiny/stories.txt" "$root/configs/tiny/demonstrations.jsonl" --vocab 512 tokenizer
 within pretrain "$rlhf-sft" --pretrain "$tiny" --set run=pretrain --set tokenizer.path=tokenizer --set model.d_model=256
 within sft "$rlhf-sft" "$tiny" --set run=sft --set sft.init=pretrain/model
+within "sft in bf16" "$rlhf-sft" "$tiny" --set run=sft-bf16 --set sft.init=pretrain/model --set dtype=bf16
 # Twenty times the examples, from a cache: 20 bytes each more, whatever their length.
 for n in 5000 100000; do
     awk -v n=$n 'BEGIN { for (i = 0; i < n; i++)
@@ -52,3 +53,5 @@ within reward "$rlhf-reward" "$tiny" --set run=reward --set reward.init=sft/mode
     --set data.max_bad=60
 within ppo "$rlhf-ppo" "$tiny" --set run=ppo --set ppo.policy=sft/model --set ppo.reward=reward/model \
     --set "ppo.prompts=[$root/configs/tiny/prompts.jsonl]"
+within "ppo in bf16" "$rlhf-ppo" "$tiny" --set run=ppo-bf16 --set ppo.policy=sft/model --set ppo.reward=reward/model \
+    --set "ppo.prompts=[$root/configs/tiny/prompts.jsonl]" --set dtype=bf16
