@@ -62,7 +62,7 @@ static status rewrite(cutter *c, int i, stretch *p, text_place place, error *err
     size_t mark = strlen(step->mark), done = 0;
     if (!prefix && !(step->replaces_space && memchr(p->text, ' ', p->len))) return STATUS_OK;
     traced *out = &c->rewritten[i];
-    traced_begin(out, p->from != NULL);
+    traced_begin(out, c->whole);
     if (prefix) traced_put(out, step->mark, mark, stretch_place(*p, 0));
     while (step->replaces_space) {
         const char *space = memchr(p->text + done, ' ', p->len - done);
@@ -147,6 +147,7 @@ static status run(cutter *c, int i, stretch p, text_place place, const visitor *
 
 status cut_each(cutter *c, stretch text, text_place place, cut_visit visit, void *context, error *err) {
     visitor v = {visit, context};
+    c->whole = text;
     for (size_t at = 0; at < text.len; place = PLACE_BEHIND_TEXT) {
         size_t n = utf8_prefix(text.text + at, text.len - at, 1);
         if (n) TRY(run(c, 0, stretch_part(text, at, at + n), place, &v, err));

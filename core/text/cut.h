@@ -53,6 +53,7 @@ typedef struct cutter {
     const cut_steps *steps;
     pattern_scratch *scratch;
     traced *rewritten; /* [n], by step */
+    stretch whole;     /* the text that is cut */
 } cutter;
 
 /* On failure, too, cut_end releases it. */

@@ -102,7 +102,7 @@ status normalize(const normalizers *n, stretch text, text_place place, normalizi
         const normalizer *step = &n->step[i];
         traced *to = &work->buffer[which];
         if (is_idle(step, *out, place)) continue;
-        traced_begin(to, text.from != NULL);
+        traced_begin(to, text);
         switch (step->kind) {
         case NORMALIZER_NFC:
             TRY(nfc_normalize(*out, to, err));

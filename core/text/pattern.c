@@ -8,7 +8,7 @@
 
 #include "core/text/utf8.h"
 
-enum { MATCH_LIMIT = 20000000, HEAP_LIMIT_KB = 65536 };
+enum { MATCH_LIMIT = 20000000, HEAP_LIMIT_KB = 65536, LONGEST = 1 << 16 };
 
 struct pattern {
     pcre2_code *code;
@@ -37,6 +37,9 @@ static pcre2_code *compile(const char *text, size_t len, uint32_t options, int *
 static status make(const char *text, size_t len, uint32_t options, const char *place, pattern **out,
                    error *err) {
     *out = NULL;
+    if (len > LONGEST)
+        return error_set(err, STATUS_DATA, "%s: pattern: %zu bytes are too many (%d are the most)", place,
+                         len, LONGEST);
     pattern *p = calloc(1, sizeof *p);
     if (!p) return error_memory(err, "a pattern");
     int code;
@@ -47,7 +50,7 @@ static status make(const char *text, size_t len, uint32_t options, const char *p
         pcre2_get_error_message(code, why, sizeof why);
         pattern_free(p);
         return error_set(err, STATUS_DATA, "%s: pattern: %s (at offset %zu of \"%.*s\")", place,
-                         (const char *)why, offset, len < 200 ? (int)len : 200, text);
+                         (const char *)why, offset, utf8_cut(text, len, 200), text);
     }
     pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE); /* where there is none, matching is only slower */
     p->is_jit = pcre2_pattern_info(p->code, PCRE2_INFO_JITSIZE, &jit) == 0 && jit > 0;

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "core/text/pattern.h"
+#include "core/text/utf8.h"
 
 /* Oniguruma's words, as PCRE2 writes them: \s is White_Space (PCRE2's has U+180E too), \w is wider than
    PCRE2's, ^ and $ stand at every line (an option of PCRE2's). */
@@ -13,8 +14,9 @@ typedef struct translation {
 } translation;
 
 static status refuse(const translation *t, size_t len, const char *why, error *err) {
-    return error_set(err, STATUS_DATA, "%s: pattern: \"%.*s\" %s (at offset %td of \"%.200s\")", t->place,
-                     (int)len, t->at, why, t->at - t->regex, t->regex);
+    return error_set(err, STATUS_DATA, "%s: pattern: \"%.*s\" %s (at offset %td of \"%.*s\")", t->place,
+                     (int)len, t->at, why, t->at - t->regex, utf8_cut(t->regex, strlen(t->regex), 200),
+                     t->regex);
 }
 
 /* Copies len bytes of the pattern. */
@@ -50,6 +52,14 @@ static void property(translation *t) {
     buffer_string(t->out, "sc:");
 }
 
+/* Whether \c means the same to both: what is no letter and no digit stands for itself. */
+static int is_the_same(char c, int in_class) {
+    unsigned char byte = (unsigned char)c, letter = byte | 0x20;
+    if (byte >= '0' && byte <= '9') return 0;
+    if (letter < 'a' || letter > 'z') return byte >= 0x20 && byte != 0x7f;
+    return strchr("dDrntfaex", c) || (!in_class && strchr("Az", c));
+}
+
 static status escape(translation *t, error *err) {
     char c = t->at[1];
     if (!c) return refuse(t, 1, "ends it", err);
@@ -69,10 +79,7 @@ static status escape(translation *t, error *err) {
         property(t);
     else if (c == 'x' && t->at[2] != '{' && strspn(t->at + 2, "01234567") == 0)
         return refuse(t, 2, "is a byte, no character", err);
-    else if (strchr("dDrntfaex", c) || (!t->in_class && strchr("Az", c)) || (unsigned char)c >= 0x80 ||
-             (c > 0x20 && c < 0x7f && !strchr("0123456789", c) && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z')))
-        copy(t, 2);
-    else if (c == ' ')
+    else if (is_the_same(c, t->in_class))
         copy(t, 2);
     else
         return refuse(t, 2, "is not supported", err);

@@ -40,6 +40,12 @@ static status read_parts(tokenizer *t, const json_t *part, const char *list, con
     return STATUS_OK;
 }
 
+static status check_steps(const char *part, int n, const char *place, error *err) {
+    enum { MOST = 64 };
+    if (n < MOST) return STATUS_OK;
+    return error_set(err, STATUS_DATA, "%s: %s: more than %d steps are too many", place, part, MOST);
+}
+
 /* A pattern is {"String": text} or {"Regex": expression}. */
 static status read_pattern(const json_t *object, const char *place, const char *part, pattern **out,
                            error *err) {
@@ -67,6 +73,7 @@ static status read_text(const json_t *object, const char *key, const char *place
 
 static status read_normalizer(tokenizer *t, const json_t *part, const char *place, error *err) {
     normalizers *all = &t->normalizers;
+    TRY(check_steps("normalizer", all->n, place, err));
     normalizer *more = realloc(all->step, ((size_t)all->n + 1) * sizeof *more);
     if (!more) return error_memory(err, no_memory);
     all->step = more;
@@ -151,6 +158,7 @@ static status read_metaspace(const json_t *part, const char *place, cut_step *st
 static status read_pre_tokenizer(tokenizer *t, const json_t *part, const char *place, error *err) {
     if (t->bpe.is_byte_level)
         return tokenizer_refuse(place, "pre_tokenizer", part, "nothing behind ByteLevel is", err);
+    TRY(check_steps("pre_tokenizer", t->steps.n, place, err));
     cut_step *more = realloc(t->steps.step, ((size_t)t->steps.n + 1) * sizeof *more);
     if (!more) return error_memory(err, no_memory);
     t->steps.step = more;
@@ -169,9 +177,13 @@ static status read_pre_tokenizer(tokenizer *t, const json_t *part, const char *p
 /* ---------------------------------------------------------------------------------------------- decoder */
 
 static status set_replaced(decoding *d, const char *replaced, const char *by, const char *place, error *err) {
+    enum { GROWTH = 16 };
     if (d->replaced)
         return error_set(err, STATUS_DATA, "%s: decoder: two of Replace and Metaspace are not supported",
                          place);
+    if (strlen(by) > GROWTH * strlen(replaced))
+        return error_set(err, STATUS_DATA, "%s: decoder: a Replace by more than %d times the bytes", place,
+                         GROWTH);
     d->replaced = strdup(replaced);
     d->by = strdup(by);
     return d->replaced && d->by ? STATUS_OK : error_memory(err, no_memory);

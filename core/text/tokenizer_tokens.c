@@ -69,6 +69,8 @@ static status set_bytes(tokenizer *t, int id, const char *name, size_t len, erro
     else if (!alphabet_read(&bytes, name, len))
         buffer_append(&bytes, name, len);
     status s = buffer_check(&bytes, err);
+    if (s == STATUS_OK && t->pool.len + bytes.len > UINT32_MAX)
+        s = error_set(err, STATUS_DATA, "token %d: the tokens' bytes are more than 4 GiB", id);
     t->tokens[id].bytes = (uint32_t)t->pool.len;
     t->tokens[id].bytes_len = (uint32_t)bytes.len;
     buffer_append(&t->pool, bytes.data, bytes.len);

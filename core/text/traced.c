@@ -21,9 +21,17 @@ void traced_free(traced *t) {
     *t = (traced){0};
 }
 
-void traced_begin(traced *t, int is_traced) {
+void traced_begin(traced *t, stretch from) {
+    enum { GROWTH = 16, ROOM = 4096 };
     buffer_clear(&t->text);
-    t->is_traced = is_traced;
+    t->is_traced = from.from != NULL;
+    t->is_long = 0;
+    t->most = from.len < (INT32_MAX - ROOM) / GROWTH ? GROWTH * from.len + ROOM : INT32_MAX;
+}
+
+static int fits(traced *t, size_t len) {
+    t->is_long |= len > t->most - t->text.len;
+    return !t->is_long;
 }
 
 /* Room for the origins of len more bytes. */
@@ -43,11 +51,13 @@ static int reserve(traced *t, size_t len) {
 }
 
 void traced_append(traced *t, stretch p) {
+    if (!fits(t, p.len)) return;
     if (p.len && reserve(t, p.len)) memcpy(t->from + t->text.len, p.from, p.len * sizeof *p.from);
     buffer_append(&t->text, p.text, p.len);
 }
 
 void traced_put(traced *t, const char *text, size_t len, origin from) {
+    if (!fits(t, len)) return;
     if (reserve(t, len))
         for (size_t i = 0; i < len; i++) t->from[t->text.len + i] = from;
     buffer_append(&t->text, text, len);
@@ -57,4 +67,9 @@ stretch traced_stretch(const traced *t) {
     return (stretch){t->text.data ? t->text.data : "", t->text.len, t->is_traced ? t->from : NULL};
 }
 
-status traced_check(const traced *t, error *err) { return buffer_check(&t->text, err); }
+status traced_check(const traced *t, error *err) {
+    if (t->is_long)
+        return error_set(err, STATUS_DATA, "the tokenizer makes more than %zu bytes of a shorter text",
+                         t->most);
+    return buffer_check(&t->text, err);
+}

@@ -27,12 +27,14 @@ typedef struct traced {
     buffer text;
     origin *from; /* [text.len] when is_traced, else NULL */
     size_t capacity;
-    int is_traced;
+    int is_traced, is_long;
+    size_t most; /* bytes; more are refused */
 } traced;
 
 void traced_free(traced *t);
-/* Empty, memory kept; is_traced: whether origins are wanted from now on. */
-void traced_begin(traced *t, int is_traced);
+/* Empty, memory kept, for what becomes of a text: with origins where that has them, and at most 16 times as
+   long (and 4096 bytes), whatever a tokenizer's file says; traced_check refuses more. */
+void traced_begin(traced *t, stretch from);
 /* Bytes with their origins, or all of them with one. */
 void traced_append(traced *t, stretch p);
 void traced_put(traced *t, const char *text, size_t len, origin from);

@@ -58,6 +58,12 @@ size_t utf8_prefix(const char *text, size_t len, int valid) {
     return n;
 }
 
+int utf8_cut(const char *text, size_t len, int most) {
+    if (len <= (size_t)most) return (int)len;
+    while (most > 0 && ((uint8_t)text[most] & 0xc0) == 0x80) most--;
+    return most;
+}
+
 int utf8_is_space(int32_t c) {
     if (c <= 0x20) return c == 0x20 || (c >= 0x09 && c <= 0x0d);
     return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 ||

@@ -17,6 +17,8 @@ void utf8_write(buffer *out, int32_t character);
 size_t utf8_last(const char *text, size_t len);
 /* Bytes at the beginning of text that are valid, or (valid 0) that are not. */
 size_t utf8_prefix(const char *text, size_t len, int valid);
+/* The length of text cut to at most so many bytes, between two characters: for messages. */
+int utf8_cut(const char *text, size_t len, int most);
 /* Unicode's White_Space. */
 int utf8_is_space(int32_t character);
 

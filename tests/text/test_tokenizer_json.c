@@ -192,6 +192,10 @@ static void test_what_would_change_ids_is_refused_by_name(void **state) {
           .decoder =
               DECODERS("{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\"x\",\"start\":1,\"stop\":0}")},
          "decoder: this Strip is not supported (of spaces at the start is)"},
+        {{.pre = "null",
+          .decoder =
+              "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"12345678901234567\"}"},
+         "decoder: a Replace by more than 16 times the bytes"},
         {{.pre = "null", .decoder = DECODERS(MARK_DECODER "," MARK_DECODER)},
          "decoder: two of Replace and Metaspace are not supported"},
     };
@@ -314,6 +318,44 @@ static void test_a_pattern_that_explodes_is_stopped(void **state) {
     tokenizer_free(t);
 }
 
+/* n steps in a Sequence of that kind. */
+static buffer sequence(const char *list, const char *step, int n) {
+    buffer out = {0};
+    buffer_format(&out, "{\"type\":\"Sequence\",\"%s\":[", list);
+    for (int i = 0; i < n; i++) buffer_format(&out, "%s%s", i ? "," : "", step);
+    buffer_string(&out, "]}");
+    return out;
+}
+
+/* A file may not cost more than it is worth: steps are counted, and what they make of a text is bounded. */
+static void test_steps_that_grow_a_text_are_stopped(void **state) {
+    (void)state;
+    static const char grow[] =
+        "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aaaaaaaa\"}";
+    parts p = good;
+    buffer many = sequence("normalizers", grow, 65), some = sequence("normalizers", grow, 64);
+    p.normalizer = many.data;
+    expect_refused(p, "normalizer: more than 64 steps are too many");
+    p.normalizer = some.data;
+    tokenizer *t;
+    error err;
+    ints ids = {0};
+    if (parse(p, &t, &err) != STATUS_OK) fail_msg("%s", err.message);
+    assert_int_equal(tokenizer_encode(t, "a", 1, &ids, &err), STATUS_DATA);
+    assert_string_equal(err.message, "the tokenizer makes more than 4112 bytes of a shorter text");
+    assert_int_equal(ids.len, 0);
+    tokenizer_free(t);
+    buffer_free(&many);
+    buffer_free(&some);
+
+    p = good;
+    many = sequence("pretokenizers", "{\"type\":\"Digits\"}", 65);
+    p.pre = many.data;
+    expect_refused(p, "pre_tokenizer: more than 64 steps are too many");
+    buffer_free(&many);
+    ints_free(&ids);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_forms_of_merges),
@@ -326,6 +368,7 @@ int main(void) {
         cmocka_unit_test(test_added_tokens_that_do_not_fit_are_refused),
         cmocka_unit_test(test_what_is_no_tokenizer_at_all_is_refused),
         cmocka_unit_test(test_a_pattern_that_explodes_is_stopped),
+        cmocka_unit_test(test_steps_that_grow_a_text_are_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
