@@ -124,8 +124,7 @@ static status print(choices *c, error *err) {
     else
         choice_results_table(&c->results, &c->text);
     TRY(buffer_check(&c->text, err));
-    if (fputs(c->text.data, stdout) >= 0 && fflush(stdout) == 0) return STATUS_OK;
-    return error_set(err, STATUS_FAILED, "standard output cannot be written");
+    return file_print(c->text.data, c->text.len, err);
 }
 
 static status ask_all(choices *c, error *err) {

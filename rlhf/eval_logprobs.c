@@ -25,7 +25,6 @@ typedef struct logprobs {
     ints token, target;
     buffer line;
     file_writer file;
-    int to_file;
     int64_t n_line, n_token; /* written; those behind the prompts */
     double sum;              /* of their log-probabilities */
 } logprobs;
@@ -96,15 +95,6 @@ static status read_line(logprobs *e, const json_t *root, const char *place, wait
 
 /* ---- lines out ---- */
 
-static status write_text(logprobs *e, error *err) {
-    if (e->to_file) {
-        file_put(&e->file, e->line.data, e->line.len);
-        return STATUS_OK;
-    }
-    if (fwrite(e->line.data, 1, e->line.len, stdout) == e->line.len) return STATUS_OK;
-    return error_set(err, STATUS_FAILED, "standard output cannot be written");
-}
-
 static status check_finite(const logprobs *e, float logprob, int token, error *err) {
     if (isfinite(logprob)) return STATUS_OK;
     return error_set(err, STATUS_FAILED,
@@ -134,7 +124,8 @@ static status write_line(logprobs *e, int s, const float *logprob, error *err) {
     buffer_string(b, "]}\n");
     e->n_line++;
     TRY(buffer_check(b, err));
-    return write_text(e, err);
+    file_put(&e->file, b->data, b->len);
+    return e->file.failed ? STATUS_FAILED : STATUS_OK; /* file_commit tells why */
 }
 
 /* Reads the rows of all that is packed, and writes its lines. */
@@ -184,14 +175,15 @@ static status read_file(logprobs *e, const char *path, error *err) {
     TRY(examples_each(path, &e->lm.session.bad, visit_line, e, err));
     TRY(flush(e, err));
     if (e->n_line == 0) return error_set(err, STATUS_DATA, "%s: no line", path);
-    if (!e->to_file && fflush(stdout) != 0)
-        return error_set(err, STATUS_FAILED, "standard output cannot be written");
+    return STATUS_OK;
+}
+
+static void tell_mean(const logprobs *e) {
     if (e->n_token)
         log_line(NULL,
                  "%" PRId64 " lines, %" PRId64
                  " tokens behind prompts: mean log-probability %.4f, perplexity %.3f",
                  e->n_line, e->n_token, e->sum / (double)e->n_token, exp(-e->sum / (double)e->n_token));
-    return STATUS_OK;
 }
 
 typedef struct logprobs_options {
@@ -204,13 +196,18 @@ static status open_and_read(logprobs *e, const char *const *words, const logprob
     TRY(language_model_open(words[0], (int)o->threads, o->template, o->system, &e->lm, err));
     e->lm.session.bad.most = (int)o->max_bad;
     e->temperature = (float)o->temperature;
-    e->to_file = o->out != NULL;
-    if (!o->out) return read_file(e, words[1], err);
-    TRY(file_begin(&e->file, o->out, err));
+    if (o->out)
+        TRY(file_begin(&e->file, o->out, err));
+    else
+        file_begin_output(&e->file);
     status s = read_file(e, words[1], err);
-    if (s == STATUS_OK) return file_commit(&e->file, err);
-    file_abandon(&e->file);
-    return s;
+    if (s != STATUS_OK && !e->file.failed) {
+        file_abandon(&e->file);
+        return s;
+    }
+    TRY(file_commit(&e->file, err));
+    if (s == STATUS_OK) tell_mean(e);
+    return STATUS_OK;
 }
 
 static status run_logprobs(const command_line *line, void *options, error *err) {

@@ -275,8 +275,7 @@ static status print(const perplexity *e, error *err) {
     else
         put_table(e, figures, &text);
     status s = buffer_check(&text, err);
-    if (s == STATUS_OK && (fputs(text.data, stdout) < 0 || fflush(stdout) != 0))
-        s = error_set(err, STATUS_FAILED, "standard output cannot be written");
+    if (s == STATUS_OK) s = file_print(text.data, text.len, err);
     buffer_free(&text);
     return s;
 }

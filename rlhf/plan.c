@@ -239,8 +239,7 @@ status plan_command(int argc, char **argv, error *err) {
     status s = config_load(&program, argc, argv, &command, &config, err);
     if (s == STATUS_OK && !command.help) {
         s = is_from_shape(&config) ? plan_from_shape(&config, err) : plan_stages(&config, err);
-        if (s == STATUS_OK && fflush(stdout) != 0)
-            s = error_set(err, STATUS_FAILED, "standard output cannot be written");
+        if (s == STATUS_OK) s = file_print("", 0, err);
     }
     config_free(&command, &config);
     return s;

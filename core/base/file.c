@@ -67,13 +67,24 @@ status file_begin(file_writer *w, const char *path, error *err) {
     return STATUS_OK;
 }
 
+void file_begin_output(file_writer *w) { *w = (file_writer){.stream = stdout}; }
+
 void file_put(file_writer *w, const void *data, size_t len) {
     if (w->failed || !len) return;
     if (fwrite(data, 1, len, w->stream) != len) w->failed = errno ? errno : EIO;
     w->bytes += len;
 }
 
+static status commit_output(file_writer *w, error *err) {
+    if (!w->failed && fflush(w->stream) != 0) w->failed = errno;
+    int reason = w->failed == EPIPE ? 0 : w->failed;
+    file_abandon(w);
+    if (!reason) return STATUS_OK;
+    return error_set(err, STATUS_FAILED, "standard output: cannot write: %s", strerror(reason));
+}
+
 status file_commit(file_writer *w, error *err) {
+    if (w->stream == stdout) return commit_output(w, err);
     if (!w->failed && fflush(w->stream) != 0) w->failed = errno;
     if (!w->failed && fsync(fileno(w->stream)) != 0) w->failed = errno;
     if (w->stream && fclose(w->stream) != 0 && !w->failed) w->failed = errno;
@@ -86,7 +97,7 @@ status file_commit(file_writer *w, error *err) {
 }
 
 void file_abandon(file_writer *w) {
-    if (w->stream) fclose(w->stream);
+    if (w->stream && w->stream != stdout) fclose(w->stream);
     if (w->temporary) unlink(w->temporary);
     free(w->path);
     free(w->temporary);
@@ -96,6 +107,13 @@ void file_abandon(file_writer *w) {
 status file_write(const char *path, const void *data, size_t len, error *err) {
     file_writer w;
     TRY(file_begin(&w, path, err));
+    file_put(&w, data, len);
+    return file_commit(&w, err);
+}
+
+status file_print(const void *data, size_t len, error *err) {
+    file_writer w;
+    file_begin_output(&w);
     file_put(&w, data, len);
     return file_commit(&w, err);
 }

@@ -21,17 +21,22 @@ status file_read(const char *path, size_t limit, buffer *out, error *err);
 status file_write(const char *path, const void *data, size_t len, error *err);
 
 /* The same in pieces: begin, any number of puts, then commit (the file appears) or abandon. A failed put is
-   remembered and reported by commit, which then abandons. After commit or abandon the writer is empty. */
+   remembered and reported by commit, which then abandons. After commit or abandon the writer is empty.
+   file_begin_output: to standard output instead, which commit flushes; that whoever reads a pipe had enough
+   (failed is EPIPE) is no failure. */
 typedef struct file_writer {
     FILE *stream;
-    char *path, *temporary;
-    uint64_t bytes; /* put so far */
-    int failed;     /* errno of the first failure */
+    char *path, *temporary; /* NULL: standard output */
+    uint64_t bytes;         /* put so far */
+    int failed;             /* errno of the first failure */
 } file_writer;
 status file_begin(file_writer *w, const char *path, error *err);
+void file_begin_output(file_writer *w);
 void file_put(file_writer *w, const void *data, size_t len);
 status file_commit(file_writer *w, error *err);
 void file_abandon(file_writer *w);
+/* Writes all of it, behind what was printed before, to standard output, by such a writer. */
+status file_print(const void *data, size_t len, error *err);
 
 /* Appends to an open log-like file and syncs nothing: for metrics, which a checkpoint cuts back by offset. */
 status file_append(FILE *stream, const char *path, const void *data, size_t len, error *err);

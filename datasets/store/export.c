@@ -1,5 +1,4 @@
 /* The label export: what people said, as JSONL that imports again. */
-#include <errno.h>
 #include <string.h>
 
 #include "core/base/file.h"
@@ -60,19 +59,12 @@ static status write_lines(store *s, file_writer *w, int64_t round, int64_t *n, e
     return result;
 }
 
-/* Whoever reads a pipe may have enough: that is no failure. */
-static status export_to_output(store *s, int64_t round, int64_t *n, error *err) {
-    file_writer w = {.stream = stdout};
-    TRY(write_lines(s, &w, round, n, err));
-    if (!w.failed && fflush(stdout) != 0) w.failed = errno;
-    if (w.failed == EPIPE) return STATUS_OK;
-    return w.failed ? error_set(err, STATUS_FAILED, "standard output: cannot write: %s", strerror(w.failed))
-                    : STATUS_OK;
-}
-
-static status export_to_file(store *s, const char *path, int64_t round, int64_t *n, error *err) {
+static status write_all(store *s, const char *path, int64_t round, int64_t *n, error *err) {
     file_writer w;
-    TRY(file_begin(&w, path, err));
+    if (strcmp(path, "-") == 0)
+        file_begin_output(&w);
+    else
+        TRY(file_begin(&w, path, err));
     status result = write_lines(s, &w, round, n, err);
     if (result == STATUS_OK) return file_commit(&w, err);
     file_abandon(&w);
@@ -82,7 +74,5 @@ static status export_to_file(store *s, const char *path, int64_t round, int64_t 
 status store_export(store *s, const char *path, int64_t round, int64_t *n, error *err) {
     *n = 0;
     TRY(reading_begin(s, err));
-    status result =
-        strcmp(path, "-") == 0 ? export_to_output(s, round, n, err) : export_to_file(s, path, round, n, err);
-    return reading_end(s, result, err);
+    return reading_end(s, write_all(s, path, round, n, err), err);
 }

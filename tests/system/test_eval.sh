@@ -1,5 +1,5 @@
 #!/bin/sh
-# rlhf eval choices and rlhf eval perplexity as a user would: two models in one table, with and without examples; the
+# rlhf eval as a user would: two models in one table, with and without examples; the
 # same bytes with any number of threads; what is wrong with a command line or a file is told with its place.
 . "$(dirname "$0")/lib.sh"
 
@@ -53,6 +53,19 @@ says '^bits per byte +[0-9.]+ +\('
 [ "$(wc -l <documents.jsonl)" = 3 ] || fail "documents.jsonl has $(wc -l <documents.jsonl) lines, not 3"
 must 0 rlhf eval perplexity late/model stories.txt docs.jsonl --window 64 --stride 16 --format json --threads 2
 says '"bits_per_byte":\{"value":'
+
+# ---- log-probabilities, for a reader who has enough: more than a pipe holds is not all computed ----
+i=0
+while [ $i -lt 400 ]; do
+    i=$((i + 1))
+    echo '{"text":"The sky is blue today. The sky is blue today. The sky is blue today."}' >>many.jsonl
+done
+{ rlhf eval logprobs late/model many.jsonl 2>said || echo "exit code $?" >>said; } | head -n 1 >first
+grep -q '^{"prompt_len":0,"tokens":' first || fail "the first line is not there"
+[ ! -s said ] || fail "a closed pipe: $(cat said)"
+must 0 rlhf eval logprobs late/model many.jsonl --out all.jsonl
+says '^400 lines'
+[ "$(wc -c <all.jsonl)" -gt 131072 ] || fail "many.jsonl makes less than a pipe and a buffer hold"
 
 # ---- what is wrong ----
 echo '{"context":"c","choices":["a"],"label":0}' >bad.jsonl
