@@ -5,6 +5,8 @@
 
 enum { PREFILL_TOKENS = 256 }; /* tokens of prompts read in one step, beside the live sequences */
 
+int answers_most_tokens(int max_tokens, int context) { return max_tokens < context ? max_tokens : context; }
+
 static limits sampler_limits(const model_config *shape, int slots, int n_answer, int longest,
                              int max_tokens) {
     int most = longest + max_tokens < shape->context ? longest + max_tokens : shape->context;
@@ -13,6 +15,7 @@ static limits sampler_limits(const model_config *shape, int slots, int n_answer,
 
 status sampler_plan(device *dev, const model_config *shape, int slots, int n_answer, int longest,
                     int max_tokens, memory_plan *plan, error *err) {
+    max_tokens = answers_most_tokens(max_tokens, shape->context);
     limits l = sampler_limits(shape, slots, n_answer, longest, max_tokens);
     TRY(workspace_plan(dev, shape, &l, "sampling", plan, err));
     TRY(kv_plan(shape, &l, "sampling", plan, err));
@@ -22,7 +25,8 @@ status sampler_plan(device *dev, const model_config *shape, int slots, int n_ans
 
 status sampler_create(device *dev, const model_config *shape, int slots, int n_answer, int longest,
                       int max_tokens, sampler *out, error *err) {
-    *out = (sampler){.max_tokens = max_tokens};
+    *out = (sampler){0};
+    max_tokens = answers_most_tokens(max_tokens, shape->context);
     limits l = sampler_limits(shape, slots, n_answer, longest, max_tokens);
     status s = workspace_create(dev, shape, &l, &out->ws, err);
     if (s == STATUS_OK) s = kv_create(dev, shape, &l, &out->kv, err);

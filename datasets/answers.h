@@ -12,10 +12,14 @@ typedef struct sampler {
     workspace *ws;
     kv_cache *kv;
     generator *generator;
-    int max_tokens;
 } sampler;
 
-/* slots: sequences in flight. n_answer: answers a prompt; longest: tokens of the longest prompt. */
+/* The most tokens that an answer can have: max_tokens, or the context, where it is cut. Answers are made for
+   so many, and their sampler is. */
+int answers_most_tokens(int max_tokens, int context);
+
+/* slots: sequences in flight. n_answer: answers a prompt; longest: tokens of the longest prompt; max_tokens:
+   of an answer, more than the context is allowed. */
 status sampler_create(device *dev, const model_config *shape, int slots, int n_answer, int longest,
                       int max_tokens, sampler *out, error *err);
 void sampler_free(sampler *s);

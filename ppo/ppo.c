@@ -87,7 +87,8 @@ static status print_plan(ppo *p, const limits *l, error *err) {
     TRY(workspace_plan(p->session.dev, shape, l, "training and scoring", &plan, err));
     TRY(sampler_plan(p->session.dev, shape, p->config->generate.slots, p->c->samples_per_prompt,
                      longest_prompt(p), p->c->max_tokens, &plan, err));
-    size_t answers = (size_t)p->c->batch * (size_t)p->c->samples_per_prompt * (size_t)p->c->max_tokens;
+    size_t most = (size_t)answers_most_tokens(p->c->max_tokens, shape->context);
+    size_t answers = (size_t)p->c->batch * (size_t)p->c->samples_per_prompt * most;
     size_t data = sizeof(int32_t) * (p->prompts.token.len + 12 * answers) + sequences_bytes(&p->ptx);
     session_print_plan(&plan, session_outside(data, p->c->policy), stdout);
     return STATUS_OK;

@@ -8,9 +8,9 @@
 #include "ppo/advantages.h"
 
 status rollout_create(const struct config_ppo *c, int longest_prompt, int context, rollout *out, error *err) {
-    int width = longest_prompt + c->max_tokens < context ? longest_prompt + c->max_tokens : context;
+    int most = answers_most_tokens(c->max_tokens, context);
+    int width = longest_prompt + most < context ? longest_prompt + most : context;
     int n = c->batch * c->samples_per_prompt;
-    int most = c->max_tokens < context ? c->max_tokens : context;
     size_t tokens = (size_t)n * (size_t)most;
     *out = (rollout){.n = n, .width = width};
     TRY(answers_create(c->batch, c->samples_per_prompt, most, &out->answers, err));

@@ -6,7 +6,8 @@
 status updater_create(const rollout_context *x, int n_answer, int most_rows, const sequence_data *ptx,
                       order *ptx_order, updater *out, error *err) {
     const struct config_ppo *c = x->c;
-    size_t tokens = (size_t)n_answer * (size_t)c->max_tokens;
+    int most = answers_most_tokens(c->max_tokens, model_get_config(x->models->policy)->context);
+    size_t tokens = (size_t)n_answer * (size_t)most;
     *out = (updater){.x = x, .ptx = ptx, .ptx_order = ptx_order};
     out->how = (struct ppo_objective){c->clip_low, c->clip_high, c->value_clip, c->vf_coef};
     out->most_ptx = ptx ? c->ptx_per_answer * ((n_answer + c->minibatches - 1) / c->minibatches) : 0;

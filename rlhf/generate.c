@@ -94,11 +94,12 @@ static status count_answers(generation *g, int *common, error *err) {
 
 /* Cuts each prompt's answers into pieces of k. */
 static status make_pieces(generation *g, error *err) {
+    int most = answers_most_tokens(g->job->max_tokens, model_get_config(g->model)->context);
     int k, pieces = 0, i = 0;
     TRY(count_answers(g, &k, err));
     k = piece_of(k);
     for (int p = 0; p < g->prompts.n; p++) pieces += g->samples[p] / k;
-    TRY(answers_create(pieces, k, g->job->max_tokens, &g->answers, err));
+    TRY(answers_create(pieces, k, most, &g->answers, err));
     g->prompt_index = calloc((size_t)pieces, sizeof *g->prompt_index);
     g->extra = calloc((size_t)pieces * (size_t)k, sizeof *g->extra);
     if (!g->prompt_index || !g->extra) return error_memory(err, "answers");

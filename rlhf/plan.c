@@ -86,9 +86,9 @@ static status plan_sft(planner *p, const char *name, const struct config_sft *c,
     memory_plan plan = {0};
     TRY(add_trained(p, &p->shape, &c->optimizer, c->ema, "model", &plan, err));
     TRY(add_workspace(p, &p->shape, most_of(c->micro_tokens, p->length), c->keep, "model", &plan, err));
-    int sample = c->sample_tokens < p->shape.context ? c->sample_tokens : p->shape.context;
     if (c->sample_every)
-        TRY(sampler_plan(p->dev, &p->shape, c->sample_count, 1, p->shape.context, sample, &plan, err));
+        TRY(sampler_plan(p->dev, &p->shape, c->sample_count, 1, p->shape.context, c->sample_tokens, &plan,
+                         err));
     close_part(p, name, &plan);
     return STATUS_OK;
 }

@@ -12,21 +12,17 @@ static int prompt_length(const sequence *s) {
     return first < s->n ? first : s->n - 1;
 }
 
-static int sample_tokens(const struct config_sft *c, const model_config *shape) {
-    return c->sample_tokens < shape->context ? c->sample_tokens : shape->context;
-}
-
 status sft_samples_plan(session *s, const struct config_sft *c, const model_config *shape, memory_plan *plan,
                         error *err) {
     if (!c->sample_every) return STATUS_OK;
-    return sampler_plan(s->dev, shape, c->sample_count, 1, shape->context, sample_tokens(c, shape), plan,
-                        err);
+    return sampler_plan(s->dev, shape, c->sample_count, 1, shape->context, c->sample_tokens, plan, err);
 }
 
 status sft_samples_open(session *s, const struct config_sft *c, const sft_data *d, const model_config *shape,
                         sft_samples *out, error *err) {
     const sequences *from = d->data.valid.n ? &d->data.valid : &d->data.train;
-    int n = c->sample_count < from->n ? c->sample_count : from->n, most = sample_tokens(c, shape);
+    int n = c->sample_count < from->n ? c->sample_count : from->n,
+        most = answers_most_tokens(c->sample_tokens, shape->context);
     *out = (sft_samples){0};
     if (!c->sample_every || n == 0) return STATUS_OK;
     TRY(sampler_create(s->dev, shape, n, 1, shape->context, most, &out->sampler, err));

@@ -237,6 +237,14 @@ static void test_the_sampler_s_plan(void **state) {
     OK(sampler_plan(dev, &c, 4, 2, 20, 10, &small, err));
     OK(sampler_plan(dev, &c, 8, 2, 20, 10, &large, err));
     assert_true(plan_total(&small) > 0 && plan_total(&small) < plan_total(&large));
+    /* An answer is never longer than the context: no memory is taken for more. */
+    memory_plan whole = {0}, huge = {0};
+    OK(sampler_plan(dev, &c, 4, 2, 20, c.context, &whole, err));
+    OK(sampler_plan(dev, &c, 4, 2, 20, 1000000000, &huge, err));
+    assert_int_equal(plan_total(&whole), plan_total(&huge));
+    sampler s;
+    OK(sampler_create(dev, &c, 4, 2, 20, 1000000000, &s, err));
+    sampler_free(&s);
     device_close(dev);
 }
 

@@ -59,6 +59,19 @@ refuse 2 'unknown key "sft.warmpu".*"sft\.warmup"' afresh sft --set sft.warmpu=1
 refuse 2 '[-]-frobnicate' afresh sft --frobnicate
 refuse 2 'unknown option --trace' afresh sft --trace traces
 refuse 2 'unknown option --pretrain' afresh reward --pretrain
+# Answers end where the context does: no memory is planned or taken for more.
+must 0 ppo --set ppo.max_tokens=64 --dry-run
+mv out plan.64
+must 0 ppo --set ppo.max_tokens=1000000000 --dry-run
+cmp -s out plan.64 || fail "ppo.max_tokens over the context changes the plan: $(diff plan.64 out)"
+must 0 ppo --set ppo.max_tokens=64 && mv run run.64
+must 0 ppo --set ppo.max_tokens=1000000000
+cmp -s run/metrics.jsonl run.64/metrics.jsonl || fail "ppo.max_tokens over the context changes the result"
+rm -rf run run.64
+must 0 generate --set generate.max_tokens=64 && mv run run.64
+must 0 generate --set generate.max_tokens=1000000000
+cmp -s run/answers.jsonl run.64/answers.jsonl || fail "generate.max_tokens over the context changes the answers"
+rm -rf run run.64
 refuse 2 '"pretrain.train" is needed' afresh sft --pretrain
 refuse 2 'unknown option --round' afresh ppo --round 1
 refuse 2 'unknown option --dry-run' afresh generate --dry-run
