@@ -390,19 +390,31 @@ static const char *const QWEN3[] = {RMS_ROPE,           "model.activation=swiglu
 static const char *const GEMMA[] = {RMS_ROPE,          "model.activation=geglu", "model.bias=false",
                                     "model.tied=true", "model.norm_eps=1e-6",    NULL};
 
-/* Ouyang et al. 2022, appendix C; lr, max_tokens of the answers and value clipping are not
+/* Ouyang et al. 2022, appendix C: prompts and answers of up to 1k tokens. lr and value clipping are not
  * published. */
-static const char *const INSTRUCTGPT[] = {"ppo.batch=512",        "ppo.epochs=1",
-                                          "ppo.minibatches=8",    "ppo.kl_coef=0.02",
-                                          "ppo.gamma=1",          "ppo.lambda=0.95",
-                                          "ppo.clip_low=0.2",     "ppo.clip_high=0.2",
-                                          "ppo.value_clip=0.2",   "ppo.lr=5e-6",
-                                          "ppo.value_lr=9e-6",    "ppo.warmup=10",
-                                          "ppo.warmup_from=0.1",  "ppo.schedule=constant",
-                                          "ppo.beta1=0.9",        "ppo.beta2=0.95",
-                                          "ppo.ema=0.992",        "ppo.ptx_coef=27.8",
-                                          "ppo.ptx_per_answer=8", "ppo.temperature=1",
-                                          "ppo.iterations=500",   NULL};
+static const char *const INSTRUCTGPT[] = {"ppo.batch=512",
+                                          "ppo.epochs=1",
+                                          "ppo.minibatches=8",
+                                          "ppo.kl_coef=0.02",
+                                          "ppo.gamma=1",
+                                          "ppo.lambda=0.95",
+                                          "ppo.clip_low=0.2",
+                                          "ppo.clip_high=0.2",
+                                          "ppo.value_clip=0.2",
+                                          "ppo.lr=5e-6",
+                                          "ppo.value_lr=9e-6",
+                                          "ppo.warmup=10",
+                                          "ppo.warmup_from=0.1",
+                                          "ppo.schedule=constant",
+                                          "ppo.beta1=0.9",
+                                          "ppo.beta2=0.95",
+                                          "ppo.ema=0.992",
+                                          "ppo.ptx_coef=27.8",
+                                          "ppo.ptx_per_answer=8",
+                                          "ppo.temperature=1",
+                                          "ppo.max_tokens=1024",
+                                          "ppo.iterations=500",
+                                          NULL};
 
 /* Stiennon et al. 2020, appendix B, 1.3B. */
 static const char *const SUMMARIZE[] = {"ppo.batch=512",

@@ -71,6 +71,7 @@ static void test_presets(void **state) {
     assert_true(c.ppo.batch == 512 && c.ppo.minibatches == 8 && c.ppo.epochs == 1 && c.ppo.kl_coef == 0.02f);
     assert_true(c.ppo.ptx_coef == 27.8f && c.ppo.ptx_per_answer == 8 && c.ppo.ema == 0.992f);
     assert_true(c.ppo.optimizer.warmup == 10 && c.ppo.optimizer.warmup_from == 0.1f);
+    assert_int_equal(c.ppo.max_tokens, 1024);
     config_free(NULL, &c);
     const char *demo[] = {"ppo.preset=demo", "ppo.kl_coef=0"};
     must(config_load_file(NULL, demo, 2, &c, &err), &err);
