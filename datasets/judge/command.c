@@ -32,16 +32,21 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Waits for the process until then. Whether it is over; *state is what waitpid says of it. */
+static int is_over(command_judge *j, double until, int *state) {
+    pid_t got;
+    while ((got = waitpid(j->pid, state, WNOHANG)) == 0 && now() < until) usleep(10000);
+    if (got == j->pid) j->pid = 0;
+    return got > 0;
+}
+
 /* What became of a process that closed its pipe: waits for it shortly. */
 static status died(command_judge *j, error *err) {
-    int state = 0;
-    pid_t got = 0;
-    for (int i = 0; i < 100 && (got = waitpid(j->pid, &state, WNOHANG)) == 0; i++) usleep(10000);
-    if (got == j->pid) j->pid = 0;
-    if (got > 0 && WIFEXITED(state))
+    int state = 0, over = is_over(j, now() + 1e-3 * FAREWELL_MS, &state);
+    if (over && WIFEXITED(state))
         return error_set(err, STATUS_FAILED, "command \"%s\" ended with exit code %d at question %ld: %.300s",
                          j->command, WEXITSTATUS(state), j->line, j->question.data);
-    if (got > 0 && WIFSIGNALED(state))
+    if (over && WIFSIGNALED(state))
         return error_set(err, STATUS_FAILED, "command \"%s\" was killed by signal %d at question %ld: %.300s",
                          j->command, WTERMSIG(state), j->line, j->question.data);
     return error_set(err, STATUS_FAILED, "command \"%s\" closed its output at question %ld: %.300s",
@@ -194,14 +199,24 @@ static status rank_items(judge *base, const char *prompt, const char *messages, 
         j->command, j->line, j->reply.data, n);
 }
 
-/* Lets the command see the end of its input and waits a moment for what it still has to say. */
+/* Lets the command see the end of its input and waits a moment for what it still has to say, and for how it
+   ends. */
 static status finish_command(judge *base, error *err) {
     command_judge *j = (command_judge *)base;
     struct pollfd p = {.fd = j->from, .events = POLLIN};
+    double until = now() + 1e-3 * FAREWELL_MS;
+    int state = 0;
     close(j->to);
     j->to = -1;
     if (poll(&p, 1, FAREWELL_MS) <= 0) return STATUS_OK;
-    return check_nothing_said(j, err);
+    TRY(check_nothing_said(j, err));
+    if (!is_over(j, until, &state) || (WIFEXITED(state) && WEXITSTATUS(state) == 0)) return STATUS_OK;
+    return error_set(
+        err, STATUS_FAILED,
+        "command \"%s\" %s %d after question %ld, the last one: its answers are not trusted; it must "
+        "end with exit code 0 at the end of its input",
+        j->command, WIFEXITED(state) ? "ended with exit code" : "was killed by signal",
+        WIFEXITED(state) ? WEXITSTATUS(state) : WTERMSIG(state), j->line);
 }
 
 static void close_command(judge *base) {

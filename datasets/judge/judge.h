@@ -46,7 +46,8 @@ status judge_score(judge *j, const judge_item *items, int n, float *score, error
 status judge_rank(judge *j, const char *prompt, const char *messages, const text_span *answers, int n,
                   int *ranks, error *err);
 /* Nothing more is asked. STATUS_FAILED: the command wrote more lines than it was asked questions, so that its
-   answers may stand at the wrong ones. */
+   answers may stand at the wrong ones; or it ended, within a second, by a signal or another exit code than 0.
+   One that goes on is no failure: judge_close ends it. */
 status judge_finish(judge *j, error *err);
 
 #endif

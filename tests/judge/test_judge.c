@@ -187,6 +187,24 @@ static void test_lines_too_many(void **state) {
     OK(judge_score(j, two, 1, score, err));
     REFUSED(judge_finish(j, err), STATUS_FAILED, "wrote \"1 question\" beside");
     judge_close(j);
+    /* One that died after its last answer: what it said is not trusted. */
+    j = command("while read -r line; do echo 1; done; exit 7", 20, 0);
+    OK(judge_score(j, two, 1, score, err));
+    REFUSED(judge_finish(j, err), STATUS_FAILED, "ended with exit code 7 after question 1");
+    judge_close(j);
+    j = command("while read -r line; do echo 1; done; kill -9 $$", 20, 0);
+    OK(judge_score(j, two, 2, score, err));
+    REFUSED(judge_finish(j, err), STATUS_FAILED, "was killed by signal 9 after question 2");
+    judge_close(j);
+    j = command("while read -r line; do echo 1; done; exec >&-; sleep 0.3; exit 3", 20, 0);
+    OK(judge_score(j, two, 1, score, err));
+    REFUSED(judge_finish(j, err), STATUS_FAILED, "ended with exit code 3 after question 1");
+    judge_close(j);
+    /* One that goes on is ended: no failure of its own. */
+    j = command("while read -r line; do echo 1; done; exec sleep 30", 20, 0);
+    OK(judge_score(j, two, 1, score, err));
+    OK(judge_finish(j, err));
+    judge_close(j);
     /* One that says no more than it was asked. */
     j = command("while read -r line; do echo 1; done", 20, 0);
     OK(judge_score(j, two, 2, score, err));

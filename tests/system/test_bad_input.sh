@@ -253,6 +253,8 @@ scorer 'rubbish' 'while read -r line; do echo rubbish; done'
 scorer 'nan|NaN|number' 'while read -r line; do echo nan; done'
 scorer 'number|long|1e999' 'while read -r line; do echo 1e999; done'
 scorer 'exit|ended|dead|died|closed|not found' 'no-such-command-anywhere'
+scorer 'ended with exit code 7 after question' 'while read -r line; do echo 0.5; done; exit 7'
+scorer 'was killed by signal 15 after question' 'while read -r line; do echo 0.5; done; kill $$'
 must 0 afresh ppo --set ppo.score=command --set 'ppo.command=while read -r line; do echo 0.5; done'
 
 # ---- the store ----
