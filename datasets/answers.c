@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/printable.h"
+
 enum { PREFILL_TOKENS = 256 }; /* tokens of prompts read in one step, beside the live sequences */
 
 int answers_most_tokens(int max_tokens, int context) { return max_tokens < context ? max_tokens : context; }
@@ -129,9 +131,20 @@ status answer_text(const tokenizer *tok, const answers *a, int i, buffer *out, e
     return tokenizer_decode(tok, answer_tokens(a, i), (size_t)a->n_token[i], 0, out, err);
 }
 
-void answer_flatten(buffer *text) {
-    for (size_t i = 0; i < text->len; i++)
-        if (text->data[i] == '\n') text->data[i] = ' ';
+status answer_flatten(buffer *text, error *err) {
+    buffer flat = {.failed = text->failed};
+    buffer_append(&flat, "", 0);
+    for (size_t i = 0; i < text->len;) {
+        printable p = printable_character(text->data + i, text->len - i);
+        if (text->data[i] == '\n')
+            buffer_append(&flat, " ", 1);
+        else
+            buffer_append(&flat, p.bytes, p.len);
+        i += p.used;
+    }
+    buffer_free(text);
+    *text = flat;
+    return buffer_check(text, err);
 }
 
 status answer_line(const tokenizer *tok, const answers *a, int i, int samples, const prompt_entry *p,

@@ -58,8 +58,10 @@ double answers_flops(const answers *a, const model_config *shape);
 /* The answer's text, special tokens left out. Appends to out. */
 status answer_text(const tokenizer *tok, const answers *a, int i, buffer *out, error *err);
 
-/* Texts on one line, for a log: newlines become spaces. */
-void answer_flatten(buffer *text);
+/* A text on one line, for a log: newlines become spaces, what else would act on a terminal is shown
+   printable. STATUS_FAILED when out of memory. */
+status answer_flatten(buffer *text, error *err);
+
 /* One line of answers.jsonl for answer i of a, to prompt p, which has `samples` answers in all; extra: more
    fields
    ("\"score\":1.5") or NULL. No newline. */

@@ -30,7 +30,7 @@ static status show(const ppo_evaluation *e, const rollout_context *x, int64_t it
         buffer_clear(&text);
         buffer_format(&text, "%s|", p->text ? p->text : p->messages);
         s = answer_text(x->session->tok, &e->rollout.answers, i, &text, err);
-        answer_flatten(&text);
+        if (s == STATUS_OK) s = answer_flatten(&text, err);
         if (s == STATUS_OK)
             log_line(x->session->log, "iteration %lld, held out: %s%s [%.2f]", (long long)iteration,
                      text.data, e->rollout.answers.finished[i] ? "" : " (cut)", (double)e->rollout.raw[i]);

@@ -67,7 +67,7 @@ int main(int argc, char **argv) {
         if (!COMMANDS[i].run) return run_program(COMMANDS[i].name, argv + 1);
         signal_install();
         status s = COMMANDS[i].run(argc - 1, argv + 1, &err);
-        if (s != STATUS_OK) fprintf(stderr, "rlhf: %s\n", err.message);
+        if (s != STATUS_OK) error_print("rlhf", &err);
         return status_exit_code(s);
     }
     fprintf(stderr, "rlhf: no command \"%s\"\n", argv[1]);

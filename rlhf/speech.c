@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "datasets/label/screen.h"
+#include "core/base/printable.h"
 
 /* Whether more bytes could make a character of these, of which there is at least one. */
 static int is_cut(const unsigned char *p, size_t len) {
@@ -30,8 +30,11 @@ static void show(speech *s, int all) {
         s->begun = 1;
         if (c == '\n' || c == '\t')
             buffer_string(&s->shown, b->data[at++] == '\n' ? "\n" : "    ");
-        else
-            at += screen_character(&s->shown, b->data + at, b->len - at);
+        else {
+            printable p = printable_character(b->data + at, b->len - at);
+            buffer_append(&s->shown, p.bytes, p.len);
+            at += p.used;
+        }
     }
     if (at) memmove(b->data, b->data + at, b->len - at);
     b->len -= at;

@@ -1,5 +1,5 @@
-/* rlhf/speech: a model's answer printed while it is sampled: whole characters only, and none that could
-   move the cursor or hide. */
+/* rlhf/speech: a model's answer printed while it is sampled: whole characters only, printable
+   (core/base/printable.h), also into a pipe; sampled bytes as they are come from `rlhf generate`. */
 #ifndef RLHF_RLHF_SPEECH_H
 #define RLHF_RLHF_SPEECH_H
 

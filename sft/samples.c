@@ -54,11 +54,11 @@ status sft_samples_show(sft_samples *x, session *s, const model *m, uint64_t see
         buffer_clear(&answer);
         st = tokenizer_decode(s->tok, p->token, (size_t)p->n_token, 1, &prompt, err);
         if (st == STATUS_OK) st = answer_text(s->tok, &x->answers, i, &answer, err);
-        answer_flatten(&prompt);
-        answer_flatten(&answer);
+        if (st == STATUS_OK) st = answer_flatten(&prompt, err);
+        if (st == STATUS_OK) st = answer_flatten(&answer, err);
         if (st == STATUS_OK)
-            log_line(s->log, "step %" PRId64 " sample: %s|%s%s", step, prompt.data ? prompt.data : "",
-                     answer.data ? answer.data : "", x->answers.finished[i] ? "" : " (cut)");
+            log_line(s->log, "step %" PRId64 " sample: %s|%s%s", step, prompt.data, answer.data,
+                     x->answers.finished[i] ? "" : " (cut)");
     }
     buffer_free(&prompt);
     buffer_free(&answer);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/utf8.h"
+
 void buffer_free(buffer *b) {
     free(b->data);
     *b = (buffer){0};
@@ -60,27 +62,12 @@ void buffer_format(buffer *b, const char *format, ...) {
     va_end(again);
 }
 
-/* Bytes of the valid UTF-8 character at text, or 0 (RFC 3629: no overlong forms, no surrogates). */
-static size_t utf8_length(const unsigned char *text, size_t len) {
-    if (text[0] < 0x80) return 1;
-    size_t n = text[0] >= 0xc2 && text[0] <= 0xdf ? 2 : (text[0] & 0xf0) == 0xe0 ? 3 : 0;
-    if (text[0] >= 0xf0 && text[0] <= 0xf4) n = 4;
-    if (!n || n > len) return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((text[i] & 0xc0) != 0x80) return 0;
-    if (text[0] == 0xe0 && text[1] < 0xa0) return 0;
-    if (text[0] == 0xed && text[1] > 0x9f) return 0;
-    if (text[0] == 0xf0 && text[1] < 0x90) return 0;
-    if (text[0] == 0xf4 && text[1] > 0x8f) return 0;
-    return n;
-}
-
 void buffer_json_string(buffer *b, const char *text, size_t len) {
     const unsigned char *s = (const unsigned char *)text;
     buffer_append(b, "\"", 1);
     for (size_t i = 0; i < len;) {
-        size_t n = utf8_length(s + i, len - i);
-        if (n == 0) {
+        size_t n;
+        if (utf8_read(text + i, len - i, &n) < 0) {
             buffer_string(b, "\xef\xbf\xbd");
             i++;
             continue;

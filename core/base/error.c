@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/printable.h"
+
 status error_set(error *err, status code, const char *format, ...) {
     if (!err) return code;
     va_list args;
@@ -31,6 +33,12 @@ status error_context(error *err, const char *format, ...) {
 
 status error_memory(error *err, const char *what) {
     return error_set(err, STATUS_FAILED, "out of memory: %s", what);
+}
+
+void error_print(const char *name, const error *err) {
+    fprintf(stderr, "%s: ", name);
+    printable_write(stderr, err->message);
+    fputs("\n", stderr);
 }
 
 int status_exit_code(status code) {

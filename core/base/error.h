@@ -29,6 +29,9 @@ status error_context(error *err, const char *format, ...) __attribute__((format(
 /* STATUS_FAILED with the message "out of memory: WHAT". */
 status error_memory(error *err, const char *what);
 
+/* "NAME: message" on stderr; what the message quotes is shown printable. */
+void error_print(const char *name, const error *err);
+
 /* The exit code that a program ends with. */
 int status_exit_code(status code);
 

@@ -3,12 +3,16 @@
 #include <stdarg.h>
 #include <time.h>
 
+#include "core/base/printable.h"
+
 static void write_line(logger *log, const char *prefix, const char *format, va_list args) {
     char text[2048];
     vsnprintf(text, sizeof text, format, args);
     if (!log || !log->quiet) {
         if (log && log->tty) fputs("\r\x1b[K", stderr);
-        fprintf(stderr, "%s%s\n", prefix, text);
+        fputs(prefix, stderr);
+        printable_write(stderr, text);
+        fputs("\n", stderr);
     }
     if (log) log->tty = false;
     if (!log || !log->file) return;
@@ -16,7 +20,9 @@ static void write_line(logger *log, const char *prefix, const char *format, va_l
     struct tm utc;
     char clock[32] = "";
     if (gmtime_r(&now, &utc)) strftime(clock, sizeof clock, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    fprintf(log->file, "%s %s%s\n", clock, prefix, text);
+    fprintf(log->file, "%s %s", clock, prefix);
+    printable_write(log->file, text);
+    fputs("\n", log->file);
     fflush(log->file);
 }
 

@@ -14,8 +14,8 @@ typedef struct logger {
     bool tty;   /* stderr shows a progress line that must be cleared first */
 } logger;
 
-/* One line: as it is on stderr, with date and time (UTC) in the file. Never fails: a log that cannot be
-   written is no reason to stop. log may be NULL: stderr. */
+/* One line: as it is on stderr, with date and time (UTC) in the file; what it quotes is shown printable.
+   Never fails: a log that cannot be written is no reason to stop. log may be NULL: stderr. */
 void log_line(logger *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_warning(logger *log, const char *format, ...)
     __attribute__((format(printf, 2, 3))); /* "warning: ..." */

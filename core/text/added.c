@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/text/utf8.h"
+#include "core/base/utf8.h"
 
 int added_push(added_set *s, added_token token) {
     if (s->n == s->capacity) {

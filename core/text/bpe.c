@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/text/utf8.h"
+#include "core/base/utf8.h"
 
 /* The mark that stands for a space (SentencePiece). */
 static const char mark[] = "\xe2\x96\x81";

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/utf8.h"
 #include "core/text/bpe.h"
-#include "core/text/utf8.h"
 
 /* A word begins as symbols: its bytes, or its characters. Again and again the pair of neighbours whose
    merge has the lowest rank is merged, the leftmost of equals. Short words look for it each time; in long

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/utf8.h"
 #include "core/text/maps.h"
 #include "core/text/tokenizer.h"
-#include "core/text/utf8.h"
 
 static status check_keys(const gguf *g, error *err) {
     static const char prefix[] = GGUF_TOKENIZER("");

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/base/ints.h"
-#include "core/text/utf8.h"
+#include "core/base/utf8.h"
 
 /* Text as a list of characters; a byte that is not UTF-8 is a negative number there, which neither moves
    nor composes. */

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/utf8.h"
 #include "core/text/nfc.h"
-#include "core/text/utf8.h"
 
 void normalizers_free(normalizers *n) {
     for (int i = 0; i < n->n && n->step; i++) {

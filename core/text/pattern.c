@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/text/utf8.h"
+#include "core/base/utf8.h"
 
 enum { MATCH_LIMIT = 20000000, HEAP_LIMIT_KB = 65536, LONGEST = 1 << 16 };
 

@@ -1,7 +1,7 @@
 #include <string.h>
 
+#include "core/base/utf8.h"
 #include "core/text/pattern.h"
-#include "core/text/utf8.h"
 
 /* Oniguruma's words, as PCRE2 writes them: \s is White_Space (PCRE2's has U+180E too), \w is wider than
    PCRE2's, ^ and $ stand at every line (an option of PCRE2's). */

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "core/base/buffer.h"
+#include "core/base/utf8.h"
 #include "core/text/template_parts.h"
 #include "core/text/tokenizer_parts.h"
-#include "core/text/utf8.h"
 
 static const char *const role_names[N_ROLE] = {"system", "user", "assistant"};
 

@@ -1,9 +1,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/utf8.h"
 #include "core/text/alphabet.h"
 #include "core/text/tokenizer_parts.h"
-#include "core/text/utf8.h"
 
 /* Reading tokenizer.json: its model, that is vocabulary and merges. What would change ids and is not done
    here is refused by name; what cannot is passed over: version, truncation and padding (the caller cuts). */

@@ -1,9 +1,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/utf8.h"
 #include "core/text/alphabet.h"
 #include "core/text/tokenizer_parts.h"
-#include "core/text/utf8.h"
 
 /* Tokens and their bytes, and the added ones: what they are called, what they are decoded to, how they are
    found. */

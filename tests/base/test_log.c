@@ -33,6 +33,19 @@ static void test_lines(void **state) {
     buffer_free(&text);
 }
 
+/* What strangers wrote is quoted in lines and errors: it is shown and does nothing. */
+static void test_lines_of_strangers(void **state) {
+    const char *path = path_in(*(char **)state, "log.txt");
+    logger log = {.file = fopen(path, "w"), .quiet = true};
+    log_line(&log, "sample: %s", "\x1b[31m\r\x7f\xff caf\xc3\xa9\xe2\x80\xae\xc2\x9b 5n\ttab\nsecond");
+    fclose(log.file);
+    buffer text = read_all(path);
+    assert_non_null(strstr(text.data,
+                           "Z sample: \xe2\x90\x9b[31m\xe2\x90\x8d\xe2\x90\xa1\xef\xbf\xbd caf\xc3\xa9"
+                           "<U+202E><U+009B> 5n\ttab\nsecond\n"));
+    buffer_free(&text);
+}
+
 static void test_progress_in_a_file(void **state) {
     const char *path = path_in(*(char **)state, "log.txt");
     logger log = {.file = fopen(path, "w"), .quiet = true};
@@ -128,6 +141,7 @@ static void test_forced_instructions(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_lines, directory_setup, directory_teardown),
+        cmocka_unit_test_setup_teardown(test_lines_of_strangers, directory_setup, directory_teardown),
         cmocka_unit_test_setup_teardown(test_progress_in_a_file, directory_setup, directory_teardown),
         cmocka_unit_test(test_progress_on_a_terminal),
         cmocka_unit_test(test_signals),

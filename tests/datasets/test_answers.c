@@ -229,6 +229,20 @@ static void test_the_text_of_an_answer(void **state) {
     answers_free(&a);
 }
 
+/* On one line, with nothing that a terminal obeys. */
+static void test_answers_made_flat(void **state) {
+    (void)state;
+    buffer text = {0};
+    buffer_append(&text, "a\nb\x1b[2J\0c\xff \xe2\x82\xac", 14);
+    OK(answer_flatten(&text, err));
+    assert_string_equal(text.data, "a b\xe2\x90\x9b[2J\xe2\x90\x80"
+                                   "c\xef\xbf\xbd \xe2\x82\xac");
+    buffer_free(&text);
+    OK(answer_flatten(&text, err));
+    assert_string_equal(text.data, "");
+    buffer_free(&text);
+}
+
 static void test_the_sampler_s_plan(void **state) {
     (void)state;
     device *dev = case_device(DEVICE_CPU, 1, NULL);
@@ -252,9 +266,8 @@ static void test_the_sampler_s_plan(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        DIRECTORY_TEST(test_lines_written_and_read),
-        DIRECTORY_TEST(test_lines_of_others),
-        cmocka_unit_test(test_the_text_of_an_answer),
+        DIRECTORY_TEST(test_lines_written_and_read),  DIRECTORY_TEST(test_lines_of_others),
+        cmocka_unit_test(test_the_text_of_an_answer), cmocka_unit_test(test_answers_made_flat),
         cmocka_unit_test(test_the_sampler_s_plan),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

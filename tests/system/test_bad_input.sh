@@ -257,6 +257,21 @@ scorer 'ended with exit code 7 after question' 'while read -r line; do echo 0.5;
 scorer 'was killed by signal 15 after question' 'while read -r line; do echo 0.5; done; kill $$'
 must 0 afresh ppo --set ppo.score=command --set 'ppo.command=while read -r line; do echo 0.5; done'
 
+# ---- what strangers wrote, on a terminal and in log.txt ----
+# harmless FILE: text, without a control character.
+harmless() {
+    iconv -f UTF-8 -t UTF-8 "$1" >/dev/null || fail "$1 is no UTF-8"
+    [ "$(LC_ALL=C tr -d '\n\t\040-\176\200-\377' <"$1" | wc -c)" = 0 ] || fail "$1 has control characters: $(cat -v "$1")"
+}
+scorer '␛\[31mred' 'while read -r line; do printf "\033[31mred\377\n"; done'
+harmless out
+must 0 afresh sft --set sft.sample_every=1
+harmless out
+harmless run/log.txt
+must 0 afresh ppo --set ppo.eval_every=1
+harmless out
+harmless run/log.txt
+
 # ---- the store ----
 head -c 5000 /dev/zero | tr '\0' 'x' >foreign.db
 cp foreign.db foreign.kept

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "core/base/hash.h"
+#include "core/base/utf8.h"
 #include "core/text/nfc.h"
-#include "core/text/utf8.h"
 
 static buffer normalized(const char *text, size_t len) {
     traced out = {0};

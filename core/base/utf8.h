@@ -1,6 +1,6 @@
-/* core/text/utf8: characters in and out of bytes (RFC 3629). */
-#ifndef RLHF_TEXT_UTF8_H
-#define RLHF_TEXT_UTF8_H
+/* core/base/utf8: characters in and out of bytes (RFC 3629). */
+#ifndef RLHF_BASE_UTF8_H
+#define RLHF_BASE_UTF8_H
 
 #include <stddef.h>
 #include <stdint.h>
