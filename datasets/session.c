@@ -70,9 +70,10 @@ static status find_tokenizer(const char *model_directory, char **out, error *err
 static status open_tokenizer(session *s, const char *model_directory, error *err) {
     const char *path = s->config->tokenizer.path;
     if (!path && !model_directory)
-        return error_set(err, STATUS_USAGE,
-                         "%s: tokenizer.path is not set, and there is no model that brings a tokenizer",
-                         config_place(s->config->source, "tokenizer.path"));
+        return config_refuse_key(
+            s->config->source, "tokenizer.path", STATUS_USAGE, err,
+            "is not set, and there is no model that brings a tokenizer: name a directory that "
+            "`rlhf tokenizer` made, or a model to start from");
     char *found = NULL;
     if (!path) TRY(find_tokenizer(model_directory, &found, err));
     status st = tokenizer_load(path ? path : found, &s->tok, err);

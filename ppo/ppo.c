@@ -343,9 +343,9 @@ status ppo_check_keys(const struct config *config, error *err) {
                              : " by the way answers are scored (ppo.score)");
     double n = (double)c->batch * c->samples_per_prompt;
     if (c->kl_adaptive && c->kl_horizon <= 0.2f * (float)n)
-        return error_set(err, STATUS_USAGE,
-                         "%s: ppo.kl_horizon is %g, must be over a fifth of the %g answers of an iteration",
-                         config_place(config->source, "ppo.kl_horizon"), (double)c->kl_horizon, n);
+        return config_refuse_key(config->source, "ppo.kl_horizon", STATUS_USAGE, err,
+                                 "is %g, must be over a fifth of the %g answers of an iteration",
+                                 (double)c->kl_horizon, n);
     return STATUS_OK;
 }
 

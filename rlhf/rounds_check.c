@@ -23,8 +23,7 @@ static status check_judge(const struct config *c, const struct config_judge *j, 
     judge *opened = NULL;
     snprintf(key, sizeof key, "%s.%s", section, kind[j->kind]);
     if (!by[j->kind] && needed)
-        return error_set(err, STATUS_USAGE, "%s: %s is needed: %s", config_place(c->source, key), key,
-                         needed);
+        return config_refuse_key(c->source, key, STATUS_USAGE, err, "is needed: %s", needed);
     if (!by[j->kind] || j->kind != CONFIG_JUDGE_RULE) return STATUS_OK;
     status s = judge_open_rule(j->rule, &opened, err);
     judge_close(opened);

@@ -11,8 +11,8 @@ static status load(session *s, const struct config_sft *c, sft_data *d, error *e
 static status check_weights(const session *s, const struct config_sft *c, error *err) {
     const char *key = c == &s->config->pretrain ? "pretrain.weights" : "sft.weights";
     if (c->weights.n == 0 || c->weights.n == c->train.n) return STATUS_OK;
-    return error_set(err, STATUS_USAGE, "%s: %s has %d numbers for %d files of train",
-                     config_place(s->config->source, key), key, c->weights.n, c->train.n);
+    return config_refuse_key(s->config->source, key, STATUS_USAGE, err,
+                             "has %d numbers for %d files of train", c->weights.n, c->train.n);
 }
 
 static status open_order(const session *s, const struct config_sft *c, int round, sft_data *d, error *err) {

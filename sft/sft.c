@@ -39,9 +39,10 @@ static status open_model(sft *s, error *err) {
     uint64_t seed = (uint64_t)s->config->seed;
     model_config shape;
     lora_options lora;
+    const char *rank = s->c == &s->config->pretrain ? "pretrain.lora_rank" : "sft.lora_rank";
     if (s->c->lora.rank && !s->c->init)
-        return error_set(err, STATUS_USAGE, "%s: %s.lora_rank adapts a model: %s.init must name it",
-                         config_place(s->config->source, "sft.lora_rank"), s->kind, s->kind);
+        return config_refuse_key(s->config->source, rank, STATUS_USAGE, err,
+                                 "adapts a model: %s.init must name it", s->kind);
     s->session.merge = s->c->lora.merge;
     if (s->c->init) {
         model_options o = {.trained = 1,

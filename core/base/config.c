@@ -1,5 +1,7 @@
 #include "core/base/config.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +43,18 @@ const char *config_place(const config_source *source, const char *name) {
 bool config_is_given(const config_source *source, const char *name) {
     int key = config_find_key(source->table, name);
     return key >= 0 && source->place[key];
+}
+
+status config_refuse_key(const config_source *source, const char *key, status code, error *err,
+                         const char *format, ...) {
+    char message[1024];
+    bool given = config_is_given(source, key);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    return error_set(err, code, "%s%s%s %s", given ? config_place(source, key) : "", given ? ": " : "", key,
+                     message);
 }
 
 static status check_names(const config_table *table, const config_entries *list, error *err) {

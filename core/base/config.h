@@ -89,6 +89,10 @@ void config_release(config_source *source);
 /* "file:line:column", "--set" or "default": where the key's value came from, for messages about it. The text
    belongs to the source. */
 const char *config_place(const config_source *source, const char *name);
+/* Fills the error with "PLACE: KEY MESSAGE" where the file or a setting gave the key, else, when it has its
+   default or a preset's value, with "KEY MESSAGE". Returns code. */
+status config_refuse_key(const config_source *source, const char *key, status code, error *err,
+                         const char *format, ...) __attribute__((format(printf, 5, 6)));
 bool config_is_given(const config_source *source, const char *name); /* by the file or a setting */
 
 /* The functions below take the sections of one program: a NULL-ended list of names, or NULL for all of them.

@@ -122,6 +122,10 @@ static void test_defaults(void **state) {
     assert_int_equal(s.names.n, 0);
     assert_string_equal(config_place(source, "seed"), "default");
     assert_false(config_is_given(source, "seed"));
+    /* "default" is no place that a user could look at. */
+    error err;
+    assert_int_equal(config_refuse_key(source, "seed", STATUS_USAGE, &err, "is %d", 1), STATUS_USAGE);
+    assert_string_equal(err.message, "seed is 1");
     config_release(source);
 }
 
@@ -150,6 +154,10 @@ static void test_values(void **state) {
     assert_string_equal(s.files.value[0], "one.jsonl");
     assert_string_equal(s.files.value[1], "two.jsonl");
     assert_string_equal(config_place(source, "ppo.kl_coef"), "a.yaml:6:3");
+    error err;
+    assert_int_equal(config_refuse_key(source, "ppo.kl_coef", STATUS_DATA, &err, "is %s", "odd"),
+                     STATUS_DATA);
+    assert_string_equal(err.message, "a.yaml:6:3: ppo.kl_coef is odd");
     assert_true(config_is_given(source, "ppo.kl_coef"));
     config_release(source);
 }

@@ -57,6 +57,9 @@ refuse 2 'CONFIG|config' rlhf sft
 refuse 2 'no-such.yaml' rlhf sft no-such.yaml
 refuse 2 'unknown key "sft.warmpu".*"sft\.warmup"' afresh sft --set sft.warmpu=1
 refuse 2 '[-]-frobnicate' afresh sft --frobnicate
+refuse 2 '^rlhf-sft: tokenizer.path is not set.*`rlhf tokenizer`' rlhf sft base.yaml --set run=run --set sft.train=d.jsonl
+refuse 2 '^rlhf-sft: --set pretrain.lora_rank=2: pretrain.lora_rank adapts a model: pretrain.init' rlhf sft base.yaml \
+    --pretrain --set run=run --set pretrain.train=d.jsonl --set tokenizer.path=tokenizer --set pretrain.lora_rank=2
 refuse 2 'unknown option --trace' afresh sft --trace traces
 refuse 2 'unknown option --pretrain' afresh reward --pretrain
 # Answers end where the context does: no memory is planned or taken for more.
@@ -137,6 +140,9 @@ early 3 'rounds.prompts: nofile cannot be read' --set rounds.prompts=nofile
 early 3 'ppo.ptx: nofile cannot be read' --set ppo.ptx=nofile
 early 2 'ppo.ptx is needed' --set 'ppo.ptx=[]'
 early 2 'ppo.kl_horizon is 1' --set ppo.kl_adaptive=true --set ppo.kl_horizon=1
+# What no file and no setting gave has no place: the key is named.
+early 2 '^rlhf: ppo.kl_horizon is 10000, must be over' --set ppo.kl_adaptive=true --set ppo.batch=100000
+early 2 '^rlhf: label.command is needed' --set label.judge=command
 early 2 'label.rule: no rule "demoo"' --set label.rule=demoo
 early 2 'eval.rule: no rule "demoo"' --set eval.rule=demoo
 early 2 'ppo.rule is needed' --set ppo.score=rule
