@@ -147,6 +147,19 @@ status session_open(const struct config *config, const char *model_directory, lo
     return STATUS_OK;
 }
 
+status session_refuse_loss(const model *m, const char *directory, int64_t step, const char *what,
+                           const char *lr, error *err) {
+    const char *name = NULL;
+    float value = 0;
+    if (step == 1 && directory) TRY(model_find_not_finite(m, &name, &value, err));
+    if (name)
+        return error_set(err, STATUS_FAILED,
+                         "step 1: %s: the weights of %s are broken: %s holds %g; take another model", what,
+                         directory, name, (double)value);
+    return error_set(err, STATUS_FAILED, "step %lld: %s: no weight was changed; lower %s or look at the data",
+                     (long long)step, what, lr);
+}
+
 void session_set_length(session *s, int context) {
     int most = s->config->data.max_length;
     s->data.max_length = most > 0 && most < context ? most : context;

@@ -70,6 +70,11 @@ status session_check_model(const char *model_directory, error *err);
 /* STATUS_DATA when the model directory brings another tokenizer than the session's: its ids would mean other
  * words. */
 status session_check_tokenizer(const session *s, const char *model_directory, error *err);
+/* Of a loss that is not finite at a run's step (from 1), after `what` ("the loss is nan over 3 rankings"): it
+   is the model's broken weights at the first, else what the key `lr` or the data did. STATUS_FAILED.
+   directory: what the model came from; NULL: it was made anew. */
+status session_refuse_loss(const model *m, const char *directory, int64_t step, const char *what,
+                           const char *lr, error *err);
 void session_set_length(session *s, int context);
 /* device_peak_flops for what models compute in. */
 double session_peak_flops(const session *s);

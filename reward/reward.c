@@ -152,11 +152,10 @@ static status accumulate(reward *w, step_figures *f, error *err) {
         f->flops += pack_flops(&w->pack, model_get_config(w->model));
     }
     if (isfinite(f->loss)) return STATUS_OK;
-    return error_set(err, STATUS_FAILED,
-                     "step %" PRId64
-                     ": the loss is %g over %d rankings (first: ranking %d): no weight was changed; lower "
-                     "reward.lr or look at the data",
-                     w->step + 1, f->loss, w->data.n_index, w->data.index[0]);
+    char what[96];
+    snprintf(what, sizeof what, "the loss is %g over %d rankings (first: ranking %d)", f->loss,
+             w->data.n_index, w->data.index[0]);
+    return session_refuse_loss(w->model, w->c->init, w->step + 1, what, "reward.lr", err);
 }
 
 static status write_metrics(reward *w, const step_figures *f, double seconds, error *err) {

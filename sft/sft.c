@@ -177,12 +177,11 @@ static status accumulate(sft *s, struct sft_loss *loss, int64_t *tokens, double 
 /* A loss that is not finite stops the run before the step, naming where it came from. */
 static status check_loss(const sft *s, const struct sft_loss *loss, error *err) {
     if (isfinite(sft_loss_mean(loss))) return STATUS_OK;
-    return error_set(err, STATUS_FAILED,
-                     "step %" PRId64 ": the loss is %g over %" PRId64
-                     " targets of %d examples (first: example %d): no weight "
-                     "was changed; lower %s.lr or look at the data",
-                     s->step + 1, sft_loss_mean(loss), loss->n_target, s->data.n_index, s->data.index[0],
-                     s->kind);
+    char what[128];
+    snprintf(what, sizeof what, "the loss is %g over %" PRId64 " targets of %d examples (first: example %d)",
+             sft_loss_mean(loss), loss->n_target, s->data.n_index, s->data.index[0]);
+    return session_refuse_loss(s->model, s->c->init, s->step + 1, what,
+                               s->c == &s->config->pretrain ? "pretrain.lr" : "sft.lr", err);
 }
 
 /* A line of metrics up to the loss and its perplexity. */

@@ -1,6 +1,7 @@
 /* Models over weights: making, copying and changing them. */
 #include "core/model/model.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,24 @@ status model_fold_reward_scale(model *m, error *err) {
     model_set_reward_scale(m, 0, 1);
     model_changed(m);
     return m->dev->ops->sync(m->dev, err);
+}
+
+status model_find_not_finite(const model *m, const char **name, float *value, error *err) {
+    const flat *f = model_flat(m);
+    status s = STATUS_OK;
+    *name = NULL;
+    for (int i = 0; i < f->n_param && !*name && s == STATUS_OK; i++) {
+        const param *p = &f->param[i];
+        if (p->offset < 0) continue;
+        size_t bytes = sizeof(float) * (size_t)p->count;
+        float *host = malloc(bytes);
+        s = host ? m->dev->ops->download(m->dev, host, f->master + p->offset, bytes, err)
+                 : error_memory(err, "a parameter");
+        for (int64_t k = 0; k < p->count && s == STATUS_OK && !*name; k++)
+            if (!isfinite(host[k])) *name = p->name, *value = host[k];
+        free(host);
+    }
+    return s;
 }
 
 void model_zero_grad(model *m) {

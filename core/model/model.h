@@ -133,6 +133,9 @@ device *model_device(const model *m);
 /* What is trained: the weights, or the adapter and the score head. Of a frozen model grad is NULL, and
    matrices whose packed copies alone are kept have the offset -1. */
 const flat *model_flat(const model *m);
+/* The first of its parameters that holds a number that is not finite, and that number; *name NULL: none does.
+ */
+status model_find_not_finite(const model *m, const char **name, float *value, error *err);
 const lora_options *model_lora(const model *m); /* of its adapter, every target by name; NULL: not adapted */
 /* The directory that an adapted model's weights came from; NULL: not adapted. */
 const char *model_base(const model *m);

@@ -243,7 +243,10 @@ refuse 3 'score|head|reward' afresh ppo --set ppo.reward=model
 rm -rf damaged && cp -R model damaged
 head -c $((bytes - 4000)) model/model.safetensors >damaged/model.safetensors
 head -c 4000 /dev/zero | tr '\0' '\377' >>damaged/model.safetensors
-refuse 1 'finite|nan' afresh sft --set sft.init=damaged
+refuse 1 "^rlhf-sft: step 1: the loss is .*: the weights of damaged are broken: [a-z0-9_.]+ holds -?nan" \
+    afresh sft --set sft.init=damaged
+refuse 1 "^rlhf-reward: step 1: the loss is .*: the weights of damaged are broken: [a-z0-9_.]+ holds -?nan" \
+    afresh reward --set reward.init=damaged
 [ ! -e run/model ] || fail "a model was written although the loss was not finite"
 
 # ---- an external scorer ----
