@@ -69,14 +69,14 @@ static status find_tokenizer(const char *model_directory, char **out, error *err
 
 static status open_tokenizer(session *s, const char *model_directory, error *err) {
     const char *path = s->config->tokenizer.path;
-    if (!path && !model_directory)
+    if (!path && !model_directory && !s->tok)
         return config_refuse_key(
             s->config->source, "tokenizer.path", STATUS_USAGE, err,
             "is not set, and there is no model that brings a tokenizer: name a directory that "
             "`rlhf tokenizer` made, or a model to start from");
     char *found = NULL;
-    if (!path) TRY(find_tokenizer(model_directory, &found, err));
-    status st = tokenizer_load(path ? path : found, &s->tok, err);
+    if (!path && !s->tok) TRY(find_tokenizer(model_directory, &found, err));
+    status st = s->tok ? STATUS_OK : tokenizer_load(path ? path : found, &s->tok, err);
     free(found);
     TRY(st);
     TRY(template_choose(CONFIG_TEMPLATES[s->config->data.template], s->tok, &s->chat, err));
@@ -84,8 +84,10 @@ static status open_tokenizer(session *s, const char *model_directory, error *err
     s->n_vocab = tokenizer_vocab(s->tok);
     if (s->end_token < 0)
         return error_set(err, STATUS_DATA, "%s: the tokenizer has no %s, which ends an answer of template %s",
-                         path ? path : model_directory, template_end_of(s->chat, s->tok),
-                         template_name(s->chat));
+                         path              ? path
+                         : model_directory ? model_directory
+                                           : "a new tokenizer",
+                         template_end_of(s->chat, s->tok), template_name(s->chat));
     return STATUS_OK;
 }
 
@@ -120,9 +122,11 @@ status session_check_tokenizer(const session *s, const char *model_directory, er
     return st;
 }
 
-status session_open(const struct config *config, const char *model_directory, logger *log, session *out,
-                    error *err) {
+/* tok: the tokenizer, owned; NULL: to be loaded. */
+static status open_with(const struct config *config, const char *model_directory, tokenizer *tok, logger *log,
+                        session *out, error *err) {
     *out = (session){.config = config,
+                     .tok = tok,
                      .compute = session_dtype(config),
                      .log = log,
                      .bad = {.most = config->data.max_bad, .log = log}};
@@ -158,6 +162,15 @@ status session_refuse_loss(const model *m, const char *directory, int64_t step, 
                          directory, name, (double)value);
     return error_set(err, STATUS_FAILED, "step %lld: %s: no weight was changed; lower %s or look at the data",
                      (long long)step, what, lr);
+}
+
+status session_open(const struct config *config, const char *model_directory, logger *log, session *out,
+                    error *err) {
+    return open_with(config, model_directory, NULL, log, out, err);
+}
+
+status session_open_with(const struct config *config, tokenizer *tok, logger *log, session *out, error *err) {
+    return open_with(config, NULL, tok, log, out, err);
 }
 
 void session_set_length(session *s, int context) {

@@ -8,6 +8,7 @@
 #include "ppo/ppo.h"
 #include "reward/reward.h"
 #include "rlhf/commands.h"
+#include "rlhf/rounds.h"
 #include "sft/sft.h"
 
 /* ---- single stages: what their own dry run says ---- */
@@ -224,6 +225,16 @@ static int is_from_shape(const struct config *c) {
     return c->rounds.prompts.n || (!names_stage && config_is_given(c->source, "model.d_model"));
 }
 
+/* The plan is printed whatever `rlhf rounds` would refuse before its first stage; that is told in the end. */
+static status plan_all(const struct config *c, error *err) {
+    error refused = {0};
+    status first = c->rounds.prompts.n ? rounds_check_all(c, &refused) : STATUS_OK;
+    status s = is_from_shape(c) ? plan_from_shape(c, err) : plan_stages(c, err);
+    if (first == STATUS_OK) return s;
+    fflush(stdout);
+    return error_set(err, first, "%s", refused.message);
+}
+
 status plan_command(int argc, char **argv, error *err) {
     static const struct config_program program = {
         .name = "rlhf plan",
@@ -231,14 +242,16 @@ status plan_command(int argc, char **argv, error *err) {
             "  Prints the bytes that each stage of the config will take, by purpose; nothing is written.\n"
             "  Of a config for rounds whose models are not there yet they follow from section model, and of "
             "one that\n"
-            "  names no data: pre-training and sampling of its shape.",
+            "  names no data: pre-training and sampling of its shape. What `rlhf rounds` would refuse before "
+            "its\n"
+            "  first stage is refused here too, behind the plan.",
         .example = "configs/rounds.yaml",
         .sections = CONFIG_OF_ROUNDS};
     struct config_options command = {0};
     struct config config = {0};
     status s = config_load(&program, argc, argv, &command, &config, err);
     if (s == STATUS_OK && !command.help) {
-        s = is_from_shape(&config) ? plan_from_shape(&config, err) : plan_stages(&config, err);
+        s = plan_all(&config, err);
         if (s == STATUS_OK) s = file_print("", 0, err);
     }
     config_free(&command, &config);

@@ -72,24 +72,16 @@ static status import(rounds *r, const char *directory, error *err) {
 
 static status make_tokenizer(rounds *r, error *err) {
     const struct config *c = r->c;
-    const char *init = c->pretrain.train.n ? c->pretrain.init : c->sft.init;
-    /* A model that is there brings the tokenizer that its ids are of. */
-    r->tokenizer = c->tokenizer.path ? c->tokenizer.path : init;
+    struct rounds_texts texts;
+    r->tokenizer = rounds_given_tokenizer(c);
     if (r->tokenizer) return STATUS_OK;
     r->tokenizer = rounds_path(r, "tokenizer");
     if (!r->tokenizer) return error_memory(err, "a path");
     if (path_exists(r->tokenizer)) return STATUS_OK;
-    config_strings texts = c->tokenizer.texts, pre = c->pretrain.train, sft = c->sft.train;
-    const char **file = calloc((size_t)(texts.n + pre.n + sft.n) + 1, sizeof *file);
-    int n = 0;
-    if (!file) return error_memory(err, "a list of files");
-    for (int i = 0; i < texts.n; i++) file[n++] = texts.value[i];
-    for (int i = 0; !texts.n && i < pre.n; i++) file[n++] = pre.value[i];
-    for (int i = 0; !texts.n && i < sft.n; i++) file[n++] = sft.value[i];
-    status s = tokenizer_make(file, n, c->data.separator, c->data.max_bad, c->tokenizer.vocab,
-                              c->data.template ? CONFIG_TEMPLATES[c->data.template] : "plain", r->tokenizer,
-                              r->log, err);
-    free(file);
+    TRY(rounds_find_texts(c, &texts, err));
+    status s = tokenizer_make(texts.file, texts.n, c->data.separator, c->data.max_bad, c->tokenizer.vocab,
+                              rounds_template(c), r->tokenizer, r->log, err);
+    free(texts.file);
     return s;
 }
 
@@ -99,7 +91,7 @@ static status check_prompts(rounds *r, error *err) {
     const char *begun = rounds_path(r, "store.db"), *own = rounds_path(r, "tokenizer");
     if (!begun || !own) return error_memory(err, "a path");
     if (path_exists(begun)) return STATUS_OK;
-    status s = rounds_check_prompts(r, err);
+    status s = rounds_check_prompts(r->c, r->log, err);
     if (s == STATUS_DATA && path_exists(own)) path_remove_tree(own, NULL);
     return s;
 }

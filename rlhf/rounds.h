@@ -37,8 +37,22 @@ status rounds_open_judge(rounds *r, const struct config_judge *c, device *dev, j
 /* Keys, rules and, for a new run, files: what would fail only after hours. Before the directory is made.
    STATUS_USAGE, STATUS_DATA. */
 status rounds_check_config(const struct config *c, error *err);
-/* The prompts to train and to evaluate on are there and leave room for answers. STATUS_DATA. */
-status rounds_check_prompts(rounds *r, error *err);
+/* The prompts to train and to evaluate on are there and leave room for answers. They are counted in tokens of
+   the tokenizer that is there, or of one trained as the rounds will, in memory. STATUS_DATA. */
+status rounds_check_prompts(const struct config *c, logger *log, error *err);
+/* Both, as a run would that is begun now: for a plan. */
+status rounds_check_all(const struct config *c, error *err);
+
+/* The directory of the tokenizer that the config names or that its first model brings; NULL: one is trained.
+ */
+const char *rounds_given_tokenizer(const struct config *c);
+const char *rounds_template(const struct config *c); /* the chat template that it is trained with */
+/* Files that it is trained on. The strings are the config's; free(file). */
+struct rounds_texts {
+    const char **file;
+    int n;
+};
+status rounds_find_texts(const struct config *c, struct rounds_texts *out, error *err);
 
 /* Samples the answers of the round and puts them into the store; makes its tasks. */
 status rounds_sample(rounds *r, int round, error *err);

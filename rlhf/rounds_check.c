@@ -11,6 +11,7 @@
 #include "datasets/prompts.h"
 #include "ppo/ppo.h"
 #include "rlhf/rounds.h"
+#include "rlhf/tokenizer.h"
 
 /* ---- keys ---- */
 
@@ -92,18 +93,75 @@ static status check_directories(const struct config *c, error *err) {
     return STATUS_OK;
 }
 
+/* Whether the run directory, where one is named, holds this. */
+static status run_has(const struct config *c, const char *name, int *there, error *err) {
+    char *path = c->run ? path_join(c->run, name) : NULL;
+    if (c->run && !path) return error_memory(err, "a path");
+    *there = path && path_exists(path);
+    free(path);
+    return STATUS_OK;
+}
+
 status rounds_check_config(const struct config *c, error *err) {
-    char *begun = path_join(c->run, "lineage.json");
-    if (!begun) return error_memory(err, "a path");
-    int is_new = !path_exists(begun);
-    free(begun);
+    int has_begun;
     cpu_isa isa;
+    TRY(run_has(c, "lineage.json", &has_begun, err));
     TRY(check_keys(c, err));
     TRY(cpu_choose_isa(&isa, err));
     /* A stage that is over needs its files no more. */
-    if (!is_new) return STATUS_OK;
+    if (has_begun) return STATUS_OK;
     TRY(check_directories(c, err));
     return check_files(c, err);
+}
+
+/* ---- the tokenizer ---- */
+
+const char *rounds_given_tokenizer(const struct config *c) {
+    const char *init = c->pretrain.train.n ? c->pretrain.init : c->sft.init;
+    /* A model that is there brings the tokenizer that its ids are of. */
+    return c->tokenizer.path ? c->tokenizer.path : init;
+}
+
+const char *rounds_template(const struct config *c) {
+    return c->data.template ? CONFIG_TEMPLATES[c->data.template] : "plain";
+}
+
+status rounds_find_texts(const struct config *c, struct rounds_texts *out, error *err) {
+    config_strings texts = c->tokenizer.texts, pre = c->pretrain.train, sft = c->sft.train;
+    *out = (struct rounds_texts){.file = calloc((size_t)(texts.n + pre.n + sft.n) + 1, sizeof *out->file)};
+    if (!out->file) return error_memory(err, "a list of files");
+    for (int i = 0; i < texts.n; i++) out->file[out->n++] = texts.value[i];
+    for (int i = 0; !texts.n && i < pre.n; i++) out->file[out->n++] = pre.value[i];
+    for (int i = 0; !texts.n && i < sft.n; i++) out->file[out->n++] = sft.value[i];
+    return STATUS_OK;
+}
+
+static status train_tokenizer(const struct config *c, logger *log, tokenizer **out, error *err) {
+    struct rounds_texts texts;
+    size_t n_text;
+    TRY(rounds_find_texts(c, &texts, err));
+    status s = tokenizer_of_files(texts.file, texts.n, c->data.separator, c->data.max_bad, c->tokenizer.vocab,
+                                  rounds_template(c), log, out, &n_text, err);
+    free(texts.file);
+    return s;
+}
+
+/* A session with the tokenizer that is given or was made, or else with one trained for it. config: the
+   session's, must outlive it. *path, malloc'd: that of the run; may be NULL. */
+static status open_session(const struct config *c, struct config *config, char **path, logger *log,
+                           session *out, error *err) {
+    int made;
+    tokenizer *tok;
+    *config = *c;
+    config->tokenizer.path = rounds_given_tokenizer(c);
+    TRY(run_has(c, "tokenizer", &made, err));
+    if (!config->tokenizer.path && made) {
+        config->tokenizer.path = *path = path_join(c->run, "tokenizer");
+        if (!*path) return error_memory(err, "a path");
+    }
+    if (config->tokenizer.path) return session_open(config, NULL, log, out, err);
+    TRY(train_tokenizer(c, log, &tok, err));
+    return session_open_with(config, tok, log, out, err);
 }
 
 /* ---- prompts ---- */
@@ -127,21 +185,34 @@ static status check_split(session *s, const config_strings *files, split_kind sp
     return STATUS_OK;
 }
 
-status rounds_check_prompts(rounds *r, error *err) {
+static status check_splits(session *s, error *err) {
     static const split_kind split[] = {SPLIT_ANY, SPLIT_TRAIN, SPLIT_VALID, SPLIT_TEST};
-    const struct config *c = r->c;
-    struct config copy = *c;
-    session s;
+    const struct config *c = s->config;
+    TRY(check_split(s, &c->rounds.prompts, SPLIT_TRAIN, err));
+    if (c->ppo.prompts.n) TRY(check_split(s, &c->ppo.prompts, SPLIT_TRAIN, err));
+    return check_split(s, c->eval.prompts.n ? &c->eval.prompts : &c->rounds.prompts, split[c->eval.split],
+                       err);
+}
+
+status rounds_check_prompts(const struct config *c, logger *log, error *err) {
+    struct config config;
+    session s = {0};
     int context;
-    copy.tokenizer.path = r->tokenizer;
+    char *path = NULL;
     TRY(find_context(c, &context, err));
-    TRY(session_open(&copy, NULL, r->log, &s, err));
-    session_set_length(&s, context - 1); /* an answer has at least one token */
-    status st = check_split(&s, &c->rounds.prompts, SPLIT_TRAIN, err);
-    if (st == STATUS_OK && c->ppo.prompts.n) st = check_split(&s, &c->ppo.prompts, SPLIT_TRAIN, err);
-    if (st == STATUS_OK)
-        st = check_split(&s, c->eval.prompts.n ? &c->eval.prompts : &c->rounds.prompts, split[c->eval.split],
-                         err);
-    session_close(&s);
+    status st = open_session(c, &config, &path, log, &s, err);
+    if (st == STATUS_OK) {
+        session_set_length(&s, context - 1); /* an answer has at least one token */
+        st = check_splits(&s, err);
+        session_close(&s);
+    }
+    free(path);
     return st;
+}
+
+status rounds_check_all(const struct config *c, error *err) {
+    int has_begun;
+    TRY(rounds_check_config(c, err));
+    TRY(run_has(c, "store.db", &has_begun, err));
+    return has_begun ? STATUS_OK : rounds_check_prompts(c, NULL, err);
 }

@@ -19,25 +19,35 @@ static status save_whole(const tokenizer *tok, const char *chat_template, const 
     return s;
 }
 
-status tokenizer_make(const char *const *files, int n_file, const char *separator, int max_bad, int vocab,
-                      const char *chat_template, const char *directory, logger *log, error *err) {
+status tokenizer_of_files(const char *const *files, int n_file, const char *separator, int max_bad, int vocab,
+                          const char *chat_template, logger *log, tokenizer **out, size_t *n_text,
+                          error *err) {
     const char *special[1 + TEMPLATE_MAX_CONTROLS] = {TOKEN_END_OF_TEXT};
     bad_lines bad = {.most = max_bad, .log = log};
     const struct chat_template *chat;
     texts t;
-    tokenizer *tok = NULL;
-    if (path_exists(directory))
-        return error_set(err, STATUS_USAGE, "%s: is there already; name a new directory", directory);
+    *out = NULL;
     TRY(template_find(chat_template, &chat, err));
     TRY(texts_load(files, n_file, separator, &bad, &t, err));
     int n_special = 1 + template_controls(chat, special + 1);
     if (strcmp(special[n_special - 1], TOKEN_END_OF_TEXT) == 0) n_special--; /* plain's end */
-    status s = tokenizer_train(t.entry, t.n, vocab, special, n_special, &tok, err);
-    if (s == STATUS_OK) s = save_whole(tok, chat_template, directory, err);
-    if (s == STATUS_OK)
-        log_line(log, "%s: a tokenizer of %d tokens from %zu texts", directory, tokenizer_vocab(tok), t.n);
-    tokenizer_free(tok);
+    status s = tokenizer_train(t.entry, t.n, vocab, special, n_special, out, err);
+    *n_text = t.n;
     texts_free(&t);
+    return s;
+}
+
+status tokenizer_make(const char *const *files, int n_file, const char *separator, int max_bad, int vocab,
+                      const char *chat_template, const char *directory, logger *log, error *err) {
+    tokenizer *tok;
+    size_t n_text;
+    if (path_exists(directory))
+        return error_set(err, STATUS_USAGE, "%s: is there already; name a new directory", directory);
+    TRY(tokenizer_of_files(files, n_file, separator, max_bad, vocab, chat_template, log, &tok, &n_text, err));
+    status s = save_whole(tok, chat_template, directory, err);
+    if (s == STATUS_OK)
+        log_line(log, "%s: a tokenizer of %d tokens from %zu texts", directory, tokenizer_vocab(tok), n_text);
+    tokenizer_free(tok);
     return s;
 }
 

@@ -64,7 +64,12 @@ static void test_rounds_are_an_upper_end(void **state) {
     long exact = total_of(&out, "sft");
     assert_true(exact > 100000);
     assert_int_equal(total_of(&out, "ppo"), 0);
-    plan((const char *[]){"plan", file, "--set", "rounds.prompts=[d.jsonl]", NULL}, &out, STATUS_OK, "");
+    buffer prompts = {0};
+    buffer_format(&prompts, "rounds.prompts=[%s]", path_in(*state, "d.jsonl"));
+    const char *const rounds[] = {
+        "plan", file, "--set", prompts.data, "--set", "label.rule=demo", "--set", "eval.split=all", NULL};
+    plan(rounds, &out, STATUS_OK, "");
+    buffer_free(&prompts);
     assert_non_null(strstr(out.data, model));
     assert_true(total_of(&out, "sft") >= exact);
     buffer_free(&out);

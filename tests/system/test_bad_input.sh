@@ -129,12 +129,18 @@ refuse 3 'empty.jsonl|no prompt|nothing' afresh ppo --set ppo.prompts=empty.json
 refuse 3 'empty.jsonl|no prompt|nothing' afresh generate --set generate.prompts=empty.jsonl
 refuse 3 'empty.jsonl|no text|nothing' afresh rlhf rounds base.yaml --set run=run --set rounds.prompts=p.jsonl \
     --set sft.train=empty.jsonl --set label.rule=demo
-# Before the first stage of rounds, and with no run directory that would hold the mended config to this one.
-early() {
-    code=$1 pattern=$2
-    shift 2
-    refuse "$code" "$pattern" rlhf rounds "$root/configs/tiny.yaml" --set run=early "$@"
+# Before the first stage of rounds, and with no run directory that would hold the mended config to this one; and by the
+# plan, which is printed all the same.
+early_in() {
+    command=$1 code=$2 pattern=$3
+    shift 3
+    refuse "$code" "$pattern" rlhf "$command" "$root/configs/tiny.yaml" --set run=early "$@"
     [ ! -e early ] || fail "left behind: $(ls early)"
+}
+early() {
+    early_in rounds "$@"
+    early_in plan "$@"
+    says 'the largest is'
 }
 early 3 'rounds.prompts: nofile cannot be read' --set rounds.prompts=nofile
 early 3 'ppo.ptx: nofile cannot be read' --set ppo.ptx=nofile
@@ -149,12 +155,13 @@ early 2 'ppo.rule is needed' --set ppo.score=rule
 early 2 'neither sft.train' --set 'sft.train=[]'
 kept=${RLHF_ISA:-}
 export RLHF_ISA=sse
-early 2 'RLHF_ISA must be .* not "sse"'
+early_in rounds 2 'RLHF_ISA must be .* not "sse"'
+early_in plan 2 'RLHF_ISA must be .* not "sse"'
 [ -n "$kept" ] && RLHF_ISA=$kept || unset RLHF_ISA
 early 3 'no prompt of split test' --set eval.split=test
 # What is given and not used is told, whatever comes after.
-early 3 'warning: .*sft.init is not used: pretrain.train' --set eval.split=test --set sft.init=model
-early 3 'warning: .*ppo.rule is not used: ppo.score' --set eval.split=test --set ppo.rule=demo
+early_in rounds 3 'warning: .*sft.init is not used: pretrain.train' --set eval.split=test --set sft.init=model
+early_in rounds 3 'warning: .*ppo.rule is not used: ppo.score' --set eval.split=test --set ppo.rule=demo
 early 3 'the prompt has 13 tokens, at most 10 fit' --set data.max_length=10
 # ---- mixtures and the cache ----
 sed 's/^{/{"split":"valid",/' d.jsonl >held.jsonl
