@@ -91,21 +91,6 @@ static status open_tokenizer(session *s, const char *model_directory, error *err
     return STATUS_OK;
 }
 
-status session_check_model(const char *model_directory, error *err) {
-    static const char *const inside[] = {"config.json", "model", "policy"};
-    for (int i = 0; i < 3; i++) {
-        char *path = path_join(model_directory, inside[i]);
-        if (!path) return error_memory(err, "a path");
-        int there = path_exists(path);
-        free(path);
-        if (!there) continue;
-        if (i == 0) return STATUS_OK;
-        return error_set(err, STATUS_DATA, "%s: is no model directory (no config.json); %s/%s is one",
-                         model_directory, model_directory, inside[i]);
-    }
-    return STATUS_OK;
-}
-
 status session_check_tokenizer(const session *s, const char *model_directory, error *err) {
     char *path = path_join(model_directory, "tokenizer.json");
     hash theirs, ours = tokenizer_hash(s->tok);
@@ -130,7 +115,7 @@ static status open_with(const struct config *config, const char *model_directory
                      .compute = session_dtype(config),
                      .log = log,
                      .bad = {.most = config->data.max_bad, .log = log}};
-    status s = model_directory ? session_check_model(model_directory, err) : STATUS_OK;
+    status s = model_directory ? model_check_directory(model_directory, err) : STATUS_OK;
     if (s == STATUS_OK) s = device_open_cpu(config->threads, &out->dev, err);
     if (s == STATUS_OK) s = dist_open_single(&out->ranks, err);
     if (s == STATUS_OK) s = open_tokenizer(out, model_directory, err);

@@ -67,8 +67,6 @@ status session_open(const struct config *config, const char *model_directory, lo
                     error *err);
 /* The same with a tokenizer that is in memory; the session takes it, also when it fails. */
 status session_open_with(const struct config *config, tokenizer *tok, logger *log, session *out, error *err);
-/* STATUS_DATA where a run directory is named and a model in it is meant: the message names that one. */
-status session_check_model(const char *model_directory, error *err);
 /* STATUS_DATA when the model directory brings another tokenizer than the session's: its ids would mean other
  * words. */
 status session_check_tokenizer(const session *s, const char *model_directory, error *err);

@@ -65,7 +65,7 @@ status ppo_models_open(session *s, const struct config_ppo *c, ppo_models *out, 
     const char *const directory[] = {c->policy, c->reference, c->reward, c->value};
     *out = (ppo_models){0};
     for (int i = 0; i < 4; i++)
-        if (directory[i]) TRY(session_check_model(directory[i], err));
+        if (directory[i]) TRY(model_check_directory(directory[i], err));
     TRY(load(s, c, out, c->policy, 1, 0, &out->policy, err));
     TRY(load(s, c, out, c->reference ? c->reference : c->policy, 0, 0, &out->reference, err));
     if (c->score.kind == CONFIG_JUDGE_MODEL) TRY(open_reward(s, c, out, err));

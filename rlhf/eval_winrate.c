@@ -41,20 +41,13 @@ static const char NAMES[2] = {'A', 'B'};
 /* ---- both sides' answers ---- */
 
 static status check_sides(winrate_options *o, error *err) {
-    static const char *const files[] = {"config.json", "answers.jsonl"};
     for (int i = 0; i < 2; i++) {
-        int there[2];
-        for (int f = 0; f < 2; f++) {
-            char *path = path_join(o->side[i], files[f]);
-            if (!path) return error_memory(err, "a path");
-            there[f] = path_exists(path);
-            free(path);
-        }
-        o->is_run[i] = there[1];
-        if (there[0] || there[1]) continue;
-        return error_set(err, STATUS_DATA,
-                         "%s: is neither a model directory (config.json) nor a run with answers.jsonl",
-                         o->side[i]);
+        char *answers = path_join(o->side[i], "answers.jsonl");
+        if (!answers) return error_memory(err, "a path");
+        o->is_run[i] = path_exists(answers);
+        free(answers);
+        if (!o->is_run[i] && model_check_directory(o->side[i], err) != STATUS_OK)
+            return error_context(err, "%c has no answers.jsonl", NAMES[i]);
     }
     return STATUS_OK;
 }

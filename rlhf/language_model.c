@@ -3,21 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/file.h"
-
 static status find_template(const char *name, int *out, error *err) {
     const chat_template *unused;
     *out = config_find_template(name);
     return *out < 0 ? template_find(name, &unused, err) : STATUS_OK;
-}
-
-static status check_directory(const char *directory, error *err) {
-    TRY(session_check_model(directory, err));
-    char *path = path_join(directory, "config.json");
-    int is_model = path && path_exists(path);
-    free(path);
-    if (is_model) return STATUS_OK;
-    return error_set(err, STATUS_DATA, "%s: is no model directory (no config.json)", directory);
 }
 
 static status check_head(const char *directory, error *err) {
@@ -32,7 +21,6 @@ status language_model_open(const char *directory, int threads, const char *templ
     int word;
     *out = (language_model){0};
     TRY(find_template(template, &word, err));
-    TRY(check_directory(directory, err));
     TRY(check_head(directory, err));
     TRY(config_load_file(NULL, NULL, 0, &out->config, err));
     out->config.threads = threads;

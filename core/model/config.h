@@ -68,6 +68,9 @@ void model_config_set_bias(model_config *config, int bias);
    and for_files is set. */
 status model_config_check(const model_config *config, int for_files, error *err);
 
+/* Whether a model or an adapter is there: STATUS_DATA tells that it is not, and where a run directory is
+   named which model in it is meant. */
+status model_check_directory(const char *directory, error *err);
 /* DIRECTORY/config.json of the families' model types. Everything else (a type, an activation, a scaling of
    rope, a key that might change what is computed) is refused by name: STATUS_DATA. n_vocab is set to
    vocab_size; the caller lowers it to the tokenizer's. */

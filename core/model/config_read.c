@@ -237,7 +237,29 @@ static status load_base_config(const char *directory, model_config *out, error *
     return s;
 }
 
+/* 1, 0, or -1: no memory. */
+static int holds(const char *directory, const char *name) {
+    char *path = path_join(directory, name);
+    int there = path ? path_exists(path) : -1;
+    free(path);
+    return there;
+}
+
+status model_check_directory(const char *directory, error *err) {
+    static const char *const inside[] = {"config.json", "model", "policy"};
+    int there[3];
+    for (int i = 0; i < 3; i++)
+        if ((there[i] = holds(directory, inside[i])) < 0) return error_memory(err, "a path");
+    if (there[0] || adapter_is_directory(directory)) return STATUS_OK;
+    for (int i = 1; i < 3; i++)
+        if (there[i])
+            return error_set(err, STATUS_DATA, "%s: is no model directory (no config.json); %s/%s is one",
+                             directory, directory, inside[i]);
+    return error_set(err, STATUS_DATA, "%s: is no model directory (no config.json)", directory);
+}
+
 status model_config_load(const char *directory, model_config *out, error *err) {
+    TRY(model_check_directory(directory, err));
     char *path = path_join(directory, "config.json");
     if (!path) return error_memory(err, "a path");
     json_t *root = NULL;

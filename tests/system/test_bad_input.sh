@@ -91,6 +91,14 @@ refuse 3 'run: is no model directory .*; run/model is one' rlhf sft base.yaml --
     --set sft.train=d.jsonl
 refuse 3 'run: is no model directory .*; run/model is one' rlhf ppo base.yaml --set run=other --set ppo.policy=model \
     --set ppo.reward=run --set ppo.prompts=p.jsonl
+refuse 3 'A has no answers\.jsonl: run: is no model directory .*; run/model is one' \
+    rlhf eval winrate run model --rule demo --prompts p.jsonl
+refuse 3 'B has no answers\.jsonl: no-such: is no model directory \(no config\.json\)$' \
+    rlhf eval winrate model no-such --rule demo --prompts p.jsonl
+refuse 3 'run: is no model directory .*; run/model is one' \
+    rlhf eval winrate model model --judge-model run --prompts p.jsonl
+refuse 3 'run: is no model directory .*; run/model is one' rlhf chat --model run
+refuse 3 'run: is no model directory .*; run/model is one' rlhf eval logprobs run d.jsonl
 rm -rf run other
 for command in sft reward ppo generate rounds plan tokenizer chat report; do
     must 0 rlhf "$command" --help
