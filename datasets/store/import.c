@@ -17,7 +17,6 @@ typedef struct rankings_import {
     const store_import_options *options;
     char *stem; /* the file's name without its endings */
     store_imported *count;
-    error first_bad;
 } rankings_import;
 
 /* What one line says once the options have filled its gaps. */
@@ -266,11 +265,14 @@ static status import_ranking(rankings_import *m, json_t *root, const char *place
     return result;
 }
 
-/* STATUS_OK also for a bad one, which is counted and reported. */
+/* STATUS_OK also for a bad one while there are not too many: it is counted and reported. */
 static status count_bad(rankings_import *m, status result, const error *wrong, error *err) {
     if (result == STATUS_OK) return STATUS_OK;
     if (result != STATUS_DATA) return error_set(err, result, "%s", wrong->message);
-    if (m->count->bad++ == 0) m->first_bad = *wrong;
+    if (++m->count->bad > m->options->max_bad)
+        return error_set(err, STATUS_DATA,
+                         "%.1800s (bad line number %lld, %lld allowed; nothing was imported)", wrong->message,
+                         (long long)m->count->bad, (long long)m->options->max_bad);
     if (m->options->report) m->options->report(m->options->report_context, wrong->message);
     return STATUS_OK;
 }
@@ -327,9 +329,6 @@ static status import_lines(rankings_import *m, line_reader *reader, error *err) 
         TRY(import_text(m, text, len, line_reader_place(reader), err));
         TRY(line_reader_next(reader, &text, &len, &more, err));
     }
-    if (m->count->bad > m->options->max_bad)
-        return error_set(err, STATUS_DATA, "%s (%lld bad lines, %lld allowed; nothing was imported)",
-                         m->first_bad.message, (long long)m->count->bad, (long long)m->options->max_bad);
     return note_file(m, err);
 }
 

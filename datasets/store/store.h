@@ -211,8 +211,8 @@ typedef struct store_import_options {
     const char *labeller; /* of lines without one; NULL: the source */
     labeller_kind kind;   /* of new labellers whose lines tell none */
     const char *split;    /* of lines without one; NULL: by the hash */
-    int64_t max_bad;      /* with more bad lines nothing is imported */
-    store_report report;  /* may be NULL */
+    int64_t max_bad;      /* one more bad line ends the import, and nothing is imported */
+    store_report report;  /* of each that is left out; may be NULL */
     void *report_context;
 } store_import_options;
 

@@ -118,9 +118,12 @@ static void bad_lines_are_counted_and_tolerated_up_to_a_limit(void **state) {
     reports r = {0};
     store_imported n;
     store_import_options o = {.report = report, .report_context = &r, .max_bad = 1};
-    FAILS(store_import_rankings(s, path, &o, &n, &err), STATUS_DATA, "a.jsonl:2: not JSON");
     FAILS(store_import_rankings(s, path, &o, &n, &err), STATUS_DATA,
-          "(2 bad lines, 1 allowed; nothing was imported)");
+          "a.jsonl:3: answers 1 and 2 are the same text");
+    assert_int_equal(r.n, 1);
+    assert_non_null(strstr(r.last, "a.jsonl:2: not JSON"));
+    FAILS(store_import_rankings(s, path, &o, &n, &err), STATUS_DATA,
+          "(bad line number 2, 1 allowed; nothing was imported)");
     int64_t prompts;
     OK(sql_get(s, &prompts, NULL, "SELECT count(*) FROM prompt", SQL_NONE, &err));
     assert_int_equal(prompts, 0);
@@ -134,6 +137,21 @@ static void bad_lines_are_counted_and_tolerated_up_to_a_limit(void **state) {
           "none.jsonl: No such file");
     FAILS(store_import_rankings(s, p->directory, &o, &n, &err), STATUS_DATA, "is a directory");
     store_close(s);
+}
+
+static void a_file_of_another_kind_is_left_at_once(void **state) {
+    place *p = *state;
+    store *s = open_store(p, "a.db");
+    buffer text = {0};
+    reports r = {0};
+    store_imported n;
+    store_import_options o = {.report = report, .report_context = &r};
+    for (int i = 0; i < 1000; i++) buffer_format(&text, "{\"text\":\"document %d\"}\n", i);
+    FAILS(store_import_rankings(s, write_text(p, "a.jsonl", text.data), &o, &n, &err), STATUS_DATA,
+          "a.jsonl:1: ");
+    assert_int_equal(r.n, 0);
+    store_close(s);
+    buffer_free(&text);
 }
 
 static void one_uuid_means_one_ranking(void **state) {
@@ -268,6 +286,7 @@ int main(void) {
         T(a_tree_has_many_rankings),
         T(the_first_split_wins),
         T(bad_lines_are_counted_and_tolerated_up_to_a_limit),
+        T(a_file_of_another_kind_is_left_at_once),
         T(one_uuid_means_one_ranking),
         T(exports_of_two_stores_meet),
         T(gzip_is_read_and_a_cut_one_refused),
