@@ -88,7 +88,7 @@ static void greet(const chat *c, const char *directory) {
 /* ---- the command ---- */
 
 typedef struct chat_options {
-    const char *model, *template, *system, *format;
+    const char *model, *dtype, *template, *system, *format;
     double temperature, top_p;
     int64_t max_tokens, seed, threads, top_k;
     bool greedy;
@@ -100,7 +100,7 @@ static status open_and_talk(chat *c, const chat_options *o, error *err) {
                     .top_k = (int)o->top_k,
                     .top_p = (float)o->top_p,
                     .key = random_make_key((uint64_t)o->seed, RANDOM_SAMPLE, 0, 0)};
-    TRY(language_model_open(o->model, (int)o->threads, o->template, o->system, &c->lm, err));
+    TRY(language_model_open(o->model, (int)o->threads, o->dtype, o->template, o->system, &c->lm, err));
     TRY(conversation_open(&c->lm, &how, (int)o->max_tokens, o->format, &c->talk, err));
     c->speech = (speech){.tok = c->lm.session.tok, .out = stdout};
     c->is_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
@@ -141,6 +141,7 @@ status chat_command(int argc, char **argv, error *err) {
         {"--system", ARGUMENT_TEXT, &o.system, 0, 0},
         {"--template", ARGUMENT_TEXT, &o.template, 0, 0},
         {"--format", ARGUMENT_TEXT, &o.format, 0, 0},
+        {"--dtype", ARGUMENT_TEXT, &o.dtype, 0, 0},
         {"--threads", ARGUMENT_INT, &o.threads, 0, 1024},
     };
     command_line line = {
@@ -160,6 +161,7 @@ status chat_command(int argc, char **argv, error *err) {
             "  --template NAME   plain (Human and Assistant), chatml, llama3 ... (as the tokenizer says)\n"
             "  --format TEXT     no chat: each line is a prompt of its own, as TEXT with {} for the line\n"
             "                    and \\n for a newline. The demo's models want 'Q: {}\\nA:'\n"
+            "  --dtype NAME      computes in f32 or bf16 (f32)\n"
             "  --threads N       0: all (0)",
         .arguments = arguments,
         .n = sizeof arguments / sizeof *arguments};

@@ -15,7 +15,7 @@ enum { SHOTS_MAX = 16, SHOTS_MOST = 1000 };
 typedef struct choices_options {
     const char *file, *const *model;
     int n_model;
-    const char *shots, *shots_from, *form, *between, *preamble, *format, *out;
+    const char *shots, *shots_from, *form, *between, *preamble, *dtype, *format, *out;
     int64_t limit, seed, threads, max_bad;
 } choices_options;
 
@@ -95,7 +95,7 @@ static status ask(choices *c, const language_model *lm, const char *model, int s
 
 static status ask_model(choices *c, const char *model, error *err) {
     language_model lm;
-    status s = language_model_open(model, (int)c->o->threads, "plain", NULL, &lm, err);
+    status s = language_model_open(model, (int)c->o->threads, c->o->dtype, "plain", NULL, &lm, err);
     for (int i = 0; i < c->n_shots && s == STATUS_OK; i++) s = ask(c, &lm, model, c->shots[i], err);
     language_model_close(&lm);
     return s;
@@ -199,6 +199,7 @@ status eval_choices_command(int argc, char **argv, error *err) {
         {"--preamble", ARGUMENT_TEXT, &o.preamble, 0, 0},
         {"--limit", ARGUMENT_INT, &o.limit, 0, 1e9},
         {"--seed", ARGUMENT_INT, &o.seed, 0, 9e15},
+        {"--dtype", ARGUMENT_TEXT, &o.dtype, 0, 0},
         {"--threads", ARGUMENT_INT, &o.threads, 0, 1024},
         {"--max-bad", ARGUMENT_INT, &o.max_bad, 0, 1e9},
         {"--format", ARGUMENT_TEXT, &o.format, 0, 0},
@@ -229,6 +230,7 @@ status eval_choices_command(int argc, char **argv, error *err) {
             "  --preamble TEXT    what stands before all, such as \"Questions about {subject}.\\n\\n\"\n"
             "  --limit N          so many questions, chosen by the seed; 0: all (0)\n"
             "  --seed N           (1)\n"
+            "  --dtype NAME       computes in f32 or bf16 (f32)\n"
             "  --threads N        0: all (0)\n"
             "  --max-bad N        so many bad lines are reported and left out (0)\n"
             "  --format NAME      table or json (table)\n"

@@ -187,13 +187,13 @@ static void tell_mean(const logprobs *e) {
 }
 
 typedef struct logprobs_options {
-    const char *out, *template, *system;
+    const char *out, *dtype, *template, *system;
     double temperature;
     int64_t threads, max_bad;
 } logprobs_options;
 
 static status open_and_read(logprobs *e, const char *const *words, const logprobs_options *o, error *err) {
-    TRY(language_model_open(words[0], (int)o->threads, o->template, o->system, &e->lm, err));
+    TRY(language_model_open(words[0], (int)o->threads, o->dtype, o->template, o->system, &e->lm, err));
     e->lm.session.bad.most = (int)o->max_bad;
     e->temperature = (float)o->temperature;
     if (o->out)
@@ -223,6 +223,7 @@ status eval_logprobs_command(int argc, char **argv, error *err) {
         {"--temperature", ARGUMENT_NUMBER, &o.temperature, 0.01, 100},
         {"--template", ARGUMENT_TEXT, &o.template, 0, 0},
         {"--system", ARGUMENT_TEXT, &o.system, 0, 0},
+        {"--dtype", ARGUMENT_TEXT, &o.dtype, 0, 0},
         {"--threads", ARGUMENT_INT, &o.threads, 0, 1024},
         {"--max-bad", ARGUMENT_INT, &o.max_bad, 0, 1e9},
         {"--out", ARGUMENT_TEXT, &o.out, 0, 0},
@@ -240,6 +241,7 @@ status eval_logprobs_command(int argc, char **argv, error *err) {
             "  --template NAME   how chats become tokens: plain, chatml, llama3 ... (as the tokenizer says)\n"
             "  --system TEXT     system prompt of chats that have none\n"
             "  --max-bad N       so many bad lines are reported and left out (0)\n"
+            "  --dtype NAME      computes in f32 or bf16 (f32)\n"
             "  --threads N       0: all (0)\n"
             "  --out FILE        instead of standard output",
         .arguments = arguments,

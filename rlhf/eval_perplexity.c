@@ -17,7 +17,7 @@
 enum { DOCUMENT_LIMIT = 1 << 30 };
 
 typedef struct perplexity_options {
-    const char *model, *const *file, *format, *out;
+    const char *model, *const *file, *dtype, *format, *out;
     int n_file;
     int64_t window, stride, threads, max_bad;
     bool no_start;
@@ -315,7 +315,7 @@ static status measure(perplexity *e, error *err) {
     TRY(each_document(e, count_document, &quiet,
                       err)); /* the work ahead, and whether too much of it is bad */
     if (e->bytes == 0) return error_set(err, STATUS_DATA, "%s: no document", e->o->file[0]);
-    TRY(language_model_open(e->o->model, (int)e->o->threads, "plain", NULL, &e->lm, err));
+    TRY(language_model_open(e->o->model, (int)e->o->threads, e->o->dtype, "plain", NULL, &e->lm, err));
     TRY(choose_windows(e, err));
     TRY(open_work(e, err));
     progress_begin(&e->progress, e->lm.session.log, "perplexity", "byte", 0, e->bytes);
@@ -359,9 +359,9 @@ status eval_perplexity_command(int argc, char **argv, error *err) {
     perplexity_options o = {.format = "table"};
     const argument arguments[] = {
         {"--window", ARGUMENT_INT, &o.window, 2, 1e9},    {"--stride", ARGUMENT_INT, &o.stride, 1, 1e9},
-        {"--no-start", ARGUMENT_FLAG, &o.no_start, 0, 0}, {"--threads", ARGUMENT_INT, &o.threads, 0, 1024},
-        {"--max-bad", ARGUMENT_INT, &o.max_bad, 0, 1e9},  {"--format", ARGUMENT_TEXT, &o.format, 0, 0},
-        {"--out", ARGUMENT_TEXT, &o.out, 0, 0},
+        {"--no-start", ARGUMENT_FLAG, &o.no_start, 0, 0}, {"--dtype", ARGUMENT_TEXT, &o.dtype, 0, 0},
+        {"--threads", ARGUMENT_INT, &o.threads, 0, 1024}, {"--max-bad", ARGUMENT_INT, &o.max_bad, 0, 1e9},
+        {"--format", ARGUMENT_TEXT, &o.format, 0, 0},     {"--out", ARGUMENT_TEXT, &o.out, 0, 0},
     };
     command_line line = {
         .command = "eval perplexity",
@@ -377,6 +377,7 @@ status eval_perplexity_command(int argc, char **argv, error *err) {
             "                    window - stride before it (half the window)\n"
             "  --no-start        no end-of-text before a document, so its first token is not predicted (a\n"
             "                    tokenizer that puts a token of its own there still does)\n"
+            "  --dtype NAME      computes in f32 or bf16 (f32)\n"
             "  --threads N       0: all (0)\n"
             "  --max-bad N       so many bad lines are reported and left out (0)\n"
             "  --format NAME     table or json (table)\n"

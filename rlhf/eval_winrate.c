@@ -111,7 +111,7 @@ static status open_judge(winrate *w, error *err) {
     if (o->rule) return judge_open_rule(o->rule, &w->by, err);
     if (o->command) return judge_open_command(o->command, o->timeout, 0, NULL, &w->by, err);
     TRY(device_open_cpu((int)o->threads, &w->dev, err));
-    return judge_open_model(w->dev, o->judge_model, NULL, &w->by, err);
+    return judge_open_model(w->dev, o->judge_model, NULL, TYPE_F32, &w->by, err);
 }
 
 static void add_figures(winrate *w, int i, const eval_prompt *p) {

@@ -1,5 +1,6 @@
 #include "rlhf/language_model.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,13 +17,16 @@ static status check_head(const char *directory, error *err) {
     return error_set(err, STATUS_DATA, "%s: is a reward or value model, which writes no text", directory);
 }
 
-status language_model_open(const char *directory, int threads, const char *template, const char *system,
-                           language_model *out, error *err) {
+status language_model_open(const char *directory, int threads, const char *dtype, const char *template,
+                           const char *system, language_model *out, error *err) {
     int word;
+    char setting[64];
+    const char *const settings[] = {setting};
+    snprintf(setting, sizeof setting, "dtype=%s", dtype ? dtype : "f32");
     *out = (language_model){0};
     TRY(find_template(template, &word, err));
     TRY(check_head(directory, err));
-    TRY(config_load_file(NULL, NULL, 0, &out->config, err));
+    TRY(config_load_file(NULL, settings, 1, &out->config, err));
     out->config.threads = threads;
     out->config.data.template = word;
     out->config.data.system = system;

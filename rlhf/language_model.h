@@ -12,11 +12,11 @@ typedef struct language_model {
     model *model;
 } language_model;
 
-/* threads: 0 for all. template: a name, "auto", or NULL for auto. system: system prompt of chats without one;
-   NULL: none. STATUS_USAGE: no such template. STATUS_DATA: no model there, or one without a language head.
-   Close it also after a failure. */
-status language_model_open(const char *directory, int threads, const char *template, const char *system,
-                           language_model *out, error *err);
+/* threads: 0 for all. dtype: what it computes in, "f32" or "bf16"; NULL for f32. template: a name, "auto", or
+   NULL for auto. system: system prompt of chats without one; NULL: none. STATUS_USAGE: no such type or
+   template. STATUS_DATA: no model there, or one without a language head. Close it also after a failure. */
+status language_model_open(const char *directory, int threads, const char *dtype, const char *template,
+                           const char *system, language_model *out, error *err);
 void language_model_close(language_model *m);
 
 /* Log-probabilities of texts that are packed until no more fit: every token of a pack's rows. */

@@ -54,7 +54,8 @@ status rounds_open_judge(rounds *r, const struct config_judge *c, device *dev, j
     *out = NULL;
     if (c->kind == CONFIG_JUDGE_RULE) return c->rule ? judge_open_rule(c->rule, out, err) : STATUS_OK;
     if (c->kind == CONFIG_JUDGE_MODEL)
-        return c->model ? judge_open_model(dev, c->model, r->c->data.system, out, err) : STATUS_OK;
+        return c->model ? judge_open_model(dev, c->model, r->c->data.system, session_dtype(r->c), out, err)
+                        : STATUS_OK;
     return c->command ? judge_open_command(c->command, c->timeout, 0, run_path(r->run, "log.txt"), out, err)
                       : STATUS_OK;
 }

@@ -28,8 +28,10 @@ typedef struct judge_item {
    STATUS_USAGE for another. */
 status judge_open_rule(const char *name, judge **out, error *err);
 /* A reward model's directory: score = (raw - reward_mean) / reward_std. system: the system prompt of chats
-   without one, as in its training; NULL: none. dev and system stay the caller's. */
-status judge_open_model(device *dev, const char *directory, const char *system, judge **out, error *err);
+   without one, as in its training; NULL: none. compute: what it computes in. dev and system stay the
+   caller's. */
+status judge_open_model(device *dev, const char *directory, const char *system, dtype compute, judge **out,
+                        error *err);
 /* One process for the whole run, `sh -c command`, JSON lines in and out; its stderr is appended to log_path
    (NULL: ours). ranker: it gets {"prompt"|"messages","answers"} and answers {"ranks":[...]}; else
    {"prompt"|"messages","answer","finish","reference"?} and a number. timeout_s: seconds that one line may

@@ -76,7 +76,8 @@ static void close_model(judge *base) {
     free(j);
 }
 
-static status open_all(model_judge *j, device *dev, const char *directory, const char *system, error *err) {
+static status open_all(model_judge *j, device *dev, const char *directory, const char *system, dtype compute,
+                       error *err) {
     const chat_template *chat;
     model_config stored;
     TRY(model_config_load(directory, &stored, err));
@@ -84,8 +85,11 @@ static status open_all(model_judge *j, device *dev, const char *directory, const
         return error_set(err, STATUS_DATA, "%s: is no reward model: it has no score head", directory);
     TRY(tokenizer_load(directory, &j->tok, err));
     TRY(template_choose(NULL, j->tok, &chat, err));
-    model_options o = {
-        .language_head = 0, .n_score = -1, .score_bias = -1, .n_vocab = tokenizer_vocab(j->tok)};
+    model_options o = {.language_head = 0,
+                       .n_score = -1,
+                       .score_bias = -1,
+                       .n_vocab = tokenizer_vocab(j->tok),
+                       .compute = compute};
     TRY(model_load(dev, directory, &o, &j->model, err));
     const model_config *c = model_get_config(j->model);
     int most = c->context > PACK_TOKENS ? c->context : PACK_TOKENS;
@@ -98,12 +102,13 @@ static status open_all(model_judge *j, device *dev, const char *directory, const
     return STATUS_OK;
 }
 
-status judge_open_model(device *dev, const char *directory, const char *system, judge **out, error *err) {
+status judge_open_model(device *dev, const char *directory, const char *system, dtype compute, judge **out,
+                        error *err) {
     *out = NULL;
     model_judge *j = calloc(1, sizeof *j);
     if (!j) return error_memory(err, "a judge");
     j->base = (judge){.score = score_items, .close = close_model};
-    status s = open_all(j, dev, directory, system, err);
+    status s = open_all(j, dev, directory, system, compute, err);
     if (s != STATUS_OK) {
         close_model(&j->base);
         return s;

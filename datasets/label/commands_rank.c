@@ -95,7 +95,7 @@ static status open_judge(const simulate_options *o, device **dev, judge **by, er
     if (o->command) return judge_open_command(o->command, o->timeout, 0, o->log, by, err);
     if (o->ranker) return judge_open_command(o->ranker, o->timeout, 1, o->log, by, err);
     TRY(device_open_cpu((int)o->threads, dev, err));
-    return judge_open_model(*dev, o->model, NULL, by, err);
+    return judge_open_model(*dev, o->model, NULL, TYPE_F32, by, err);
 }
 
 static status simulate_with(store *s, const simulate_options *o, judge *by, error *err) {

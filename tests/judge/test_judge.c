@@ -333,7 +333,7 @@ static void test_a_model(void **state) {
     OK(model_save(m, NULL, *state, err));
     OK(tokenizer_save(tok, "plain", *state, err));
     judge *j;
-    OK(judge_open_model(dev, *state, NULL, &j, err));
+    OK(judge_open_model(dev, *state, NULL, TYPE_F32, &j, err));
     /* Some with ids of this tokenizer, which count; of another, which do not; and with none. The ids are no
        encoding of the text here, so that the difference shows. */
     for (int i = 0; i < N; i++) {
@@ -395,7 +395,7 @@ static void test_a_model(void **state) {
     free(value);
     OK(model_save(m, NULL, broken, err));
     OK(tokenizer_save(tok, "plain", broken, err));
-    OK(judge_open_model(dev, broken, NULL, &j, err));
+    OK(judge_open_model(dev, broken, NULL, TYPE_F32, &j, err));
     REFUSED(judge_score(j, zero, 2, score, err), STATUS_FAILED, "the judge's score of answer 0 is ");
     judge_close(j);
     model_free(m);
@@ -405,9 +405,9 @@ static void test_a_model(void **state) {
     m = case_model(dev, &c, 4, 0);
     OK(model_save(m, NULL, *state, err));
     model_free(m);
-    REFUSED(judge_open_model(dev, *state, NULL, &j, err), STATUS_DATA, "");
+    REFUSED(judge_open_model(dev, *state, NULL, TYPE_F32, &j, err), STATUS_DATA, "");
     assert_null(j);
-    REFUSED(judge_open_model(dev, path_in(*state, "none"), NULL, &j, err), STATUS_DATA, "none");
+    REFUSED(judge_open_model(dev, path_in(*state, "none"), NULL, TYPE_F32, &j, err), STATUS_DATA, "none");
     device_close(dev);
     tokenizer_free(tok);
 }

@@ -29,7 +29,7 @@ static void open_scene(scene *s, const char *directory, const char *chat_templat
                        const char *system, const char *format) {
     sampling options = how();
     make_speaking_model(directory, chat_template, context, 3);
-    OK(language_model_open(directory, 1, NULL, system, &s->lm, err));
+    OK(language_model_open(directory, 1, NULL, NULL, system, &s->lm, err));
     OK(conversation_open(&s->lm, &options, MOST, format, &s->talk, err));
 }
 
@@ -181,12 +181,12 @@ static void test_models_that_write_no_text(void **state) {
     const char *reward = path_in(*state, "run/model");
     OK(path_make_directories(path_in(*state, "run"), err));
     make_reward_model(reward, "plain", 64, 1);
-    REFUSED(language_model_open(reward, 1, NULL, NULL, &lm, err), STATUS_DATA, "writes no text");
+    REFUSED(language_model_open(reward, 1, NULL, NULL, NULL, &lm, err), STATUS_DATA, "writes no text");
     language_model_close(&lm);
-    REFUSED(language_model_open(path_in(*state, "run"), 1, NULL, NULL, &lm, err), STATUS_DATA,
+    REFUSED(language_model_open(path_in(*state, "run"), 1, NULL, NULL, NULL, &lm, err), STATUS_DATA,
             "run/model is one");
-    REFUSED(language_model_open(path_in(*state, "none"), 1, NULL, NULL, &lm, err), STATUS_DATA, "none");
-    REFUSED(language_model_open(reward, 1, "vicuna", NULL, &lm, err), STATUS_USAGE, "vicuna");
+    REFUSED(language_model_open(path_in(*state, "none"), 1, NULL, NULL, NULL, &lm, err), STATUS_DATA, "none");
+    REFUSED(language_model_open(reward, 1, NULL, "vicuna", NULL, &lm, err), STATUS_USAGE, "vicuna");
     language_model_close(&lm);
 }
 

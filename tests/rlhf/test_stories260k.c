@@ -169,7 +169,7 @@ static void expect_greedy_text(const char *directory) {
     sampler s;
     answers a;
     static const int32_t start[] = {BOS};
-    OK(language_model_open(directory, 1, NULL, NULL, &lm, &err));
+    OK(language_model_open(directory, 1, NULL, NULL, NULL, &lm, &err));
     OK(sampler_create(lm.session.dev, model_get_config(lm.model), 1, 1, 1, TOKENS, &s, &err));
     OK(answers_create(1, 1, TOKENS, &a, &err));
     a.prompt[0] = (generate_prompt){start, 1, 0};

@@ -21,7 +21,7 @@ adapted() {
 # bytes.
 killed() {
     must 0 "$1" "$2" "$work/$1-$2"
-    (RLHF_ISA=avx2 "$1" "$2" "$work/$1-$2-killed" --set threads=1) >log 2>&1 &
+    (export RLHF_ISA=avx2; "$1" "$2" "$work/$1-$2-killed" --set threads=1) >log 2>&1 &
     running=$!
     until [ -e "$work/$1-$2-killed/checkpoints/latest" ]; do
         kill -0 $running 2>/dev/null || break

@@ -67,6 +67,21 @@ must 0 rlhf eval logprobs late/model many.jsonl --out all.jsonl
 says '^400 lines'
 [ "$(wc -c <all.jsonl)" -gt 131072 ] || fail "many.jsonl makes less than a pipe and a buffer hold"
 
+# ---- bf16 ----
+for type in f32 bf16; do
+    must 0 rlhf eval logprobs late/model docs.jsonl --dtype $type --out $type.jsonl
+done
+cmp -s f32.jsonl bf16.jsonl && fail "bf16 changes nothing"
+# Called by must, in a subshell.
+narrow() {
+    export RLHF_ISA=avx2
+    "$@"
+}
+must 0 narrow rlhf eval logprobs late/model docs.jsonl --dtype bf16 --threads 1 --out bf16-avx2.jsonl
+cmp bf16.jsonl bf16-avx2.jsonl || fail "other bytes in bf16 without dot products"
+must 0 rlhf eval perplexity late/model docs.jsonl --dtype bf16
+must 0 rlhf eval choices late/model q.jsonl --dtype bf16
+
 # ---- what is wrong ----
 echo '{"context":"c","choices":["a"],"label":0}' >bad.jsonl
 refuse 2 'usage: rlhf eval' rlhf eval choice
@@ -78,6 +93,7 @@ refuse 3 'q\.jsonl:1: 6 examples are wanted in front, there are 5 other question
     rlhf eval choices late/model q.jsonl --shots 6 --out left.jsonl
 refuse 3 'no-such: is no model directory' rlhf eval choices no-such q.jsonl --out left.jsonl
 refuse 1 'no-such/left\.jsonl' rlhf eval choices late/model q.jsonl --out no-such/left.jsonl
+refuse 2 'must be f32 or bf16, not "f16"' rlhf eval perplexity late/model stories.txt --dtype f16 --out left.jsonl
 refuse 2 'context is 96' rlhf eval perplexity late/model stories.txt --window 97 --out left.jsonl
 refuse 3 'bad\.jsonl:1: "text"' rlhf eval perplexity late/model bad.jsonl --out left.jsonl
 : >empty.txt
