@@ -92,6 +92,15 @@ status gguf_vocabulary_id(const gguf *g, const char *role, int *out, error *err)
     return STATUS_OK;
 }
 
+/* A token that is unused is left out of the vocabulary, so it can have no role. */
+static status read_role(const gguf_vocabulary *v, const char *role, int *out, error *err) {
+    char what[80];
+    TRY(gguf_vocabulary_id(v->file, role, out, err));
+    if (*out < 0 || v->type[*out] != GGUF_TOKEN_UNUSED) return STATUS_OK;
+    snprintf(what, sizeof what, "is %.20s_token_id, and its type says that it is unused", role);
+    return bad_token(v, *out, what, err);
+}
+
 status gguf_vocabulary_read(const gguf *g, gguf_vocabulary *v, error *err) {
     gguf_array tokens;
     *v = (gguf_vocabulary){.file = g};
@@ -106,10 +115,10 @@ status gguf_vocabulary_read(const gguf *g, gguf_vocabulary *v, error *err) {
     if (!v->token || !v->type) return error_memory(err, "a vocabulary");
     TRY(read_tokens(v, tokens, err));
     TRY(read_types(v, err));
-    TRY(gguf_vocabulary_id(g, "bos", &v->bos, err));
-    TRY(gguf_vocabulary_id(g, "eos", &v->eos, err));
-    TRY(gguf_vocabulary_id(g, "unknown", &v->unk, err));
-    return gguf_vocabulary_id(g, "padding", &v->pad, err);
+    TRY(read_role(v, "bos", &v->bos, err));
+    TRY(read_role(v, "eos", &v->eos, err));
+    TRY(read_role(v, "unknown", &v->unk, err));
+    return read_role(v, "padding", &v->pad, err);
 }
 
 void gguf_vocabulary_free(gguf_vocabulary *v) {

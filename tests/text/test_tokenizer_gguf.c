@@ -316,6 +316,10 @@ static void few_types(gguf_file *f) { gguf_file_int32s(f, KEY("token_type"), (co
 static void bad_type(gguf_file *f) {
     gguf_file_int32s(f, KEY("token_type"), (const int32_t[]){1, 1, 1, 7}, 4);
 }
+static void unused_begin(gguf_file *f) {
+    gguf_file_u32(f, KEY("bos_token_id"), 1);
+    gguf_file_int32s(f, KEY("token_type"), (const int32_t[]){1, 5, 1, 1}, 4);
+}
 static void pieces_of(gguf_file *f, const float *scores, size_t n) {
     gguf_file_text(f, KEY("model"), "llama");
     gguf_file_u32(f, KEY("bos_token_id"), 1);
@@ -345,6 +349,7 @@ static void faults_are_refused_by_name(void **state) {
         {unknown_merge, "its tokenizer: merges: merge 0, \"a\" and \"z\""},
         {few_types, "\"tokenizer.ggml.token_type\" has 1 elements, there are 4 tokens"},
         {bad_type, "token 3, \"ab\", has an unknown type"},
+        {unused_begin, "token 1, \"a\", is bos_token_id, and its type says that it is unused"},
         {few_scores, "2 scores, there are 4 tokens"},
         {bad_score, "the score of token 2 is not a number"},
         {bad_chat, "\"tokenizer.chat_template\" is no text in UTF-8"},
