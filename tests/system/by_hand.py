@@ -1,7 +1,8 @@
 """Writes the outputs that docs/by-hand.md shows again: by_hand.py DOCUMENT OUTPUT, called by test_by_hand.sh when
 RLHF_WRITE_DOCS is set. Each line of a block takes the place of the line of the same form that the commands above it
-printed; what is cut by "..." stays cut, what was typed stays."""
+printed; what is cut by "..." stays cut, what was typed stays. The document changes as a whole or not at all."""
 import difflib
+import os
 import re
 import sys
 
@@ -65,5 +66,9 @@ def rewrite(document, output):
     return "\n".join(done) + "\n"
 
 
-document, output = (open(path, encoding="utf-8").read() for path in sys.argv[1:3])
-open(sys.argv[1], "w", encoding="utf-8").write(rewrite(document, output))
+path, output = sys.argv[1:3]
+with open(path, encoding="utf-8") as document, open(output, encoding="utf-8", errors="replace") as printed:
+    text = rewrite(document.read(), printed.read())
+with open(path + ".new", "w", encoding="utf-8") as file:
+    file.write(text)
+os.replace(path + ".new", path)
