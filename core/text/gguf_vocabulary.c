@@ -92,12 +92,16 @@ status gguf_vocabulary_id(const gguf *g, const char *role, int *out, error *err)
     return STATUS_OK;
 }
 
-/* A token that is unused is left out of the vocabulary, so it can have no role. */
+/* A token with a role is no piece of text: a plain one is refused, and one that is left out as unused. */
 static status read_role(const gguf_vocabulary *v, const char *role, int *out, error *err) {
     char what[80];
     TRY(gguf_vocabulary_id(v->file, role, out, err));
-    if (*out < 0 || v->type[*out] != GGUF_TOKEN_UNUSED) return STATUS_OK;
-    snprintf(what, sizeof what, "is %.20s_token_id, and its type says that it is unused", role);
+    if (*out < 0) return STATUS_OK;
+    gguf_token_type type = v->type[*out];
+    if (type == GGUF_TOKEN_CONTROL || type == GGUF_TOKEN_UNKNOWN || type == GGUF_TOKEN_USER_DEFINED)
+        return STATUS_OK;
+    snprintf(what, sizeof what, "is %.20s_token_id, and its type says that it is %s", role,
+             type == GGUF_TOKEN_UNUSED ? "unused" : "text");
     return bad_token(v, *out, what, err);
 }
 

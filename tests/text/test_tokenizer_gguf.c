@@ -320,9 +320,11 @@ static void unused_begin(gguf_file *f) {
     gguf_file_u32(f, KEY("bos_token_id"), 1);
     gguf_file_int32s(f, KEY("token_type"), (const int32_t[]){1, 5, 1, 1}, 4);
 }
+static void plain_end(gguf_file *f) { gguf_file_u32(f, KEY("eos_token_id"), 3); }
 static void pieces_of(gguf_file *f, const float *scores, size_t n) {
     gguf_file_text(f, KEY("model"), "llama");
     gguf_file_u32(f, KEY("bos_token_id"), 1);
+    gguf_file_int32s(f, KEY("token_type"), (const int32_t[]){1, 3, 1, 1}, 4);
     gguf_file_floats(f, KEY("scores"), scores, n);
 }
 static void few_scores(gguf_file *f) { pieces_of(f, (const float[]){0, 0}, 2); }
@@ -350,6 +352,7 @@ static void faults_are_refused_by_name(void **state) {
         {few_types, "\"tokenizer.ggml.token_type\" has 1 elements, there are 4 tokens"},
         {bad_type, "token 3, \"ab\", has an unknown type"},
         {unused_begin, "token 1, \"a\", is bos_token_id, and its type says that it is unused"},
+        {plain_end, "token 3, \"ab\", is eos_token_id, and its type says that it is text"},
         {few_scores, "2 scores, there are 4 tokens"},
         {bad_score, "the score of token 2 is not a number"},
         {bad_chat, "\"tokenizer.chat_template\" is no text in UTF-8"},
