@@ -18,6 +18,7 @@ int stage_main(const char *name, const struct config_program *program, int argc,
     signal_install();
     status s = config_load(program, argc, argv, &command, &config, &err);
     if (s == STATUS_OK && !command.help) s = run(&config, options, &err);
+    if (s == STATUS_OK) s = file_flush_output(&err);
     if (s != STATUS_OK) error_print(name, &err);
     config_free(&command, &config);
     return status_exit_code(s);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/file.h"
 #include "core/base/signal.h"
 #include "core/base/waiting.h"
 #include "datasets/label/label.h"
@@ -67,6 +68,7 @@ int main(int argc, char **argv) {
         if (!COMMANDS[i].run) return run_program(COMMANDS[i].name, argv + 1);
         signal_install();
         status s = COMMANDS[i].run(argc - 1, argv + 1, &err);
+        if (s == STATUS_OK) s = file_flush_output(&err);
         if (s != STATUS_OK) error_print("rlhf", &err);
         return status_exit_code(s);
     }

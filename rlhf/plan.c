@@ -250,10 +250,7 @@ status plan_command(int argc, char **argv, error *err) {
     struct config_options command = {0};
     struct config config = {0};
     status s = config_load(&program, argc, argv, &command, &config, err);
-    if (s == STATUS_OK && !command.help) {
-        s = plan_all(&config, err);
-        if (s == STATUS_OK) s = file_print("", 0, err);
-    }
+    if (s == STATUS_OK && !command.help) s = plan_all(&config, err);
     config_free(&command, &config);
     return s;
 }

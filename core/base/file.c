@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -75,8 +76,17 @@ void file_put(file_writer *w, const void *data, size_t len) {
     w->bytes += len;
 }
 
+/* Why standard output failed, now or earlier; 0: it did not. */
+static int output_failure(void) {
+    struct pollfd reader = {fileno(stdout), POLLOUT, 0};
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
+    if (errno) return errno;
+    return poll(&reader, 1, 0) > 0 && (reader.revents & POLLERR) ? EPIPE : EIO;
+}
+
 static status commit_output(file_writer *w, error *err) {
-    if (!w->failed && fflush(w->stream) != 0) w->failed = errno;
+    if (!w->failed) w->failed = output_failure();
     int reason = w->failed == EPIPE ? 0 : w->failed;
     file_abandon(w);
     if (!reason) return STATUS_OK;
@@ -117,6 +127,8 @@ status file_print(const void *data, size_t len, error *err) {
     file_put(&w, data, len);
     return file_commit(&w, err);
 }
+
+status file_flush_output(error *err) { return file_print("", 0, err); }
 
 status file_append(FILE *stream, const char *path, const void *data, size_t len, error *err) {
     if (fwrite(data, 1, len, stream) == len && fflush(stream) == 0) return STATUS_OK;

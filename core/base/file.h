@@ -38,6 +38,9 @@ void file_abandon(file_writer *w);
 /* Writes all of it, behind what was printed before, to standard output, by such a writer. */
 status file_print(const void *data, size_t len, error *err);
 
+/* At a program's end: STATUS_FAILED when anything printed to standard output was not written. */
+status file_flush_output(error *err);
+
 /* Appends to an open log-like file and syncs nothing: for metrics, which a checkpoint cuts back by offset. */
 status file_append(FILE *stream, const char *path, const void *data, size_t len, error *err);
 

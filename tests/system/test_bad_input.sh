@@ -361,4 +361,13 @@ for blocks in 0 8 64 200; do
     must 0 rlhf label fsck --db full.db
 done
 
+# Standard output that takes nothing: what prints results fails, with a word on standard error.
+full_output() { "$@" >/dev/full; }
+rm -rf run
+for command in 'label stats --db full.db' 'label fsck --db full.db' 'label export --db full.db' 'plan base.yaml' 'sft --help'; do
+    # shellcheck disable=SC2086
+    refuse 1 'standard output: cannot write: No space left on device' full_output "$rlhf" $command
+done
+refuse 1 'standard output: cannot write: No space left on device' full_output sft --dry-run
+
 echo "bad input: $refused cases refused, each with its code and its place"
