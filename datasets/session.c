@@ -14,6 +14,7 @@ int stage_main(const char *name, const struct config_program *program, int argc,
     struct config_options command = {0};
     struct config config = {0};
     error err = {0};
+    file_open_standard();
     waiting_make_passive(argv);
     signal_install();
     status s = config_load(program, argc, argv, &command, &config, &err);

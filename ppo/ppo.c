@@ -43,15 +43,19 @@ typedef struct ppo {
 
 /* ---- making ---- */
 
+status ppo_load_ptx(session *s, const struct config_ppo *c, sequence_data *out, error *err) {
+    data_options o = s->data;
+    if (c->ptx_length && c->ptx_length < o.max_length) o.max_length = c->ptx_length;
+    return sequences_load(&o, LOSS_ALL, c->ptx.value, c->ptx.n, NULL, 0, out, err);
+}
+
 static status open_data(ppo *p, error *err) {
     const struct config_ppo *c = p->c;
     session *s = &p->session;
     int context = model_get_config(p->models.policy)->context;
     session_set_length(s, context);
     if (c->ptx_coef > 0) {
-        data_options o = s->data;
-        if (c->ptx_length && c->ptx_length < o.max_length) o.max_length = c->ptx_length;
-        TRY(sequences_load(&o, LOSS_ALL, c->ptx.value, c->ptx.n, NULL, 0, &p->ptx, err));
+        TRY(ppo_load_ptx(s, c, &p->ptx, err));
         TRY(order_create(p->ptx.train.n, (uint64_t)p->config->seed, RANDOM_PTX, p->options->round,
                          &p->ptx_order, err));
     }

@@ -58,6 +58,7 @@ static int run_program(const char *name, char **argv) {
 
 int main(int argc, char **argv) {
     error err = {0};
+    file_open_standard();
     waiting_make_passive(argv);
     if (argc < 2) return print_usage(stderr), 2;
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)

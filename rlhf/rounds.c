@@ -88,11 +88,11 @@ static status make_tokenizer(rounds *r, error *err) {
 
 /* Before the first stage. Where they cannot be used a tokenizer made for them goes too, so that the run that
    has not begun is not held to its config. */
-static status check_prompts(rounds *r, error *err) {
+static status check_data(rounds *r, error *err) {
     const char *begun = rounds_path(r, "store.db"), *own = rounds_path(r, "tokenizer");
     if (!begun || !own) return error_memory(err, "a path");
     if (path_exists(begun)) return STATUS_OK;
-    status s = rounds_check_prompts(r->c, r->log, err);
+    status s = rounds_check_data(r->c, r->log, err);
     if (s == STATUS_DATA && path_exists(own)) path_remove_tree(own, NULL);
     return s;
 }
@@ -201,7 +201,7 @@ static void warn_of_unused(const rounds *r) {
 static status all_rounds(rounds *r, error *err) {
     warn_of_unused(r);
     TRY(make_tokenizer(r, err));
-    TRY(check_prompts(r, err));
+    TRY(check_data(r, err));
     const char *db = rounds_path(r, "store.db");
     if (!db) return error_memory(err, "a path");
     TRY(store_open(db, STORE_WRITER, &r->store, err));

@@ -37,9 +37,10 @@ status rounds_open_judge(rounds *r, const struct config_judge *c, device *dev, j
 /* Keys, rules and, for a new run, files: what would fail only after hours. Before the directory is made.
    STATUS_USAGE, STATUS_DATA. */
 status rounds_check_config(const struct config *c, error *err);
-/* The prompts to train and to evaluate on are there and leave room for answers. They are counted in tokens of
-   the tokenizer that is there, or of one trained as the rounds will, in memory. STATUS_DATA. */
-status rounds_check_prompts(const struct config *c, logger *log, error *err);
+/* The data of the stages behind pre-training can be read, and the prompts to train and to evaluate on leave
+   room for answers. They are counted in tokens of the tokenizer that is there, or of one trained as the
+   rounds will, in memory. STATUS_DATA. */
+status rounds_check_data(const struct config *c, logger *log, error *err);
 /* Both, as a run would that is begun now: for a plan. */
 status rounds_check_all(const struct config *c, error *err);
 

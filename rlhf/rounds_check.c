@@ -1,4 +1,4 @@
-/* What would fail only after hours is looked at first: keys, rules, files, and the prompts' lengths. */
+/* What would fail only after hours is looked at first: keys, rules, models, files, and what is in them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +10,10 @@
 #include "core/model/model.h"
 #include "datasets/prompts.h"
 #include "ppo/ppo.h"
+#include "reward/data.h"
 #include "rlhf/rounds.h"
 #include "rlhf/tokenizer.h"
+#include "sft/data.h"
 
 /* ---- keys ---- */
 
@@ -78,19 +80,27 @@ static status check_files(const struct config *c, error *err) {
     return STATUS_OK;
 }
 
+/* scores: it is to judge. */
+static status check_model(const struct config *c, const char *key, const char *path, int scores, error *err) {
+    model_config stored = {0};
+    if (!path) return STATUS_OK;
+    status s = model_check_directory(path, err);
+    if (s == STATUS_OK) s = model_config_load(path, &stored, err);
+    if (s == STATUS_OK && scores && !stored.n_score)
+        s = error_set(err, STATUS_DATA, "%s: is no reward model: it has no score head", path);
+    return s == STATUS_OK ? s : error_context(err, "%s: %s", config_place(c->source, key), key);
+}
+
 static status check_directories(const struct config *c, error *err) {
-    const struct {
-        const char *key, *path;
-    } list[] = {{"tokenizer.path", c->tokenizer.path},
-                {"pretrain.init", c->pretrain.train.n ? c->pretrain.init : NULL},
-                {"sft.init", c->pretrain.train.n ? NULL : c->sft.init},
-                {"label.model", c->label.judge.kind == CONFIG_JUDGE_MODEL ? c->label.judge.model : NULL},
-                {"eval.model", c->eval.judge.kind == CONFIG_JUDGE_MODEL ? c->eval.judge.model : NULL}};
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-        if (list[i].path && !path_exists(list[i].path))
-            return error_set(err, STATUS_DATA, "%s: %s: %s is not there",
-                             config_place(c->source, list[i].key), list[i].key, list[i].path);
-    return STATUS_OK;
+    int pretrains = c->pretrain.train.n > 0, by_model = CONFIG_JUDGE_MODEL;
+    const struct config_judge *label = &c->label.judge, *eval = &c->eval.judge;
+    if (c->tokenizer.path && !path_exists(c->tokenizer.path))
+        return error_set(err, STATUS_DATA, "%s: tokenizer.path: %s is not there",
+                         config_place(c->source, "tokenizer.path"), c->tokenizer.path);
+    TRY(check_model(c, "pretrain.init", pretrains ? c->pretrain.init : NULL, 0, err));
+    TRY(check_model(c, "sft.init", pretrains ? NULL : c->sft.init, 0, err));
+    TRY(check_model(c, "label.model", (int)label->kind == by_model ? label->model : NULL, 1, err));
+    return check_model(c, "eval.model", (int)eval->kind == by_model ? eval->model : NULL, 1, err);
 }
 
 /* Whether the run directory, where one is named, holds this. */
@@ -164,7 +174,7 @@ static status open_session(const struct config *c, struct config *config, char *
     return session_open_with(config, tok, log, out, err);
 }
 
-/* ---- prompts ---- */
+/* ---- data ---- */
 
 /* Of the models that this run will make. */
 static status find_context(const struct config *c, int *context, error *err) {
@@ -177,11 +187,48 @@ static status find_context(const struct config *c, int *context, error *err) {
     return STATUS_OK;
 }
 
+/* As many bad lines as a stage allows, which will tell them. */
+static void begin_reading(session *s) { s->bad = (bad_lines){.most = s->bad.most, .quiet = 1}; }
+
 static status check_split(session *s, const config_strings *files, split_kind split, error *err) {
     prompts p;
-    s->bad = (bad_lines){.most = s->bad.most, .quiet = 1};
+    begin_reading(s);
     TRY(prompts_load(&s->data, split, files->value, files->n, &p, err));
     prompts_free(&p);
+    return STATUS_OK;
+}
+
+static status check_examples(session *s, error *err) {
+    const struct config *c = s->config;
+    sft_data demonstrations;
+    sequence_data ptx;
+    begin_reading(s);
+    if (c->sft.train.n) {
+        TRY(sft_data_open(s, &c->sft, 0, &demonstrations, err));
+        sft_data_close(&demonstrations);
+    }
+    begin_reading(s);
+    if (c->ppo.ptx_coef > 0) {
+        TRY(ppo_load_ptx(s, &c->ppo, &ptx, err));
+        sequences_free(&ptx);
+    }
+    return STATUS_OK;
+}
+
+static status check_answers(session *s, error *err) {
+    const struct config_reward *c = &s->config->reward;
+    rankings valid;
+    answer_list list;
+    begin_reading(s);
+    if (c->valid.n) {
+        TRY(rankings_load(&s->data, SPLIT_ANY, c->valid.value, c->valid.n, &valid, err));
+        rankings_free(&valid);
+    }
+    begin_reading(s);
+    if (c->normalise != CONFIG_NORMALISE_NONE && c->normalise_on.n) {
+        TRY(answer_list_load(&s->data, SPLIT_ANY, c->normalise_on.value, c->normalise_on.n, &list, err));
+        answer_list_free(&list);
+    }
     return STATUS_OK;
 }
 
@@ -194,7 +241,7 @@ static status check_splits(session *s, error *err) {
                        err);
 }
 
-status rounds_check_prompts(const struct config *c, logger *log, error *err) {
+status rounds_check_data(const struct config *c, logger *log, error *err) {
     struct config config;
     session s = {0};
     int context;
@@ -202,8 +249,11 @@ status rounds_check_prompts(const struct config *c, logger *log, error *err) {
     TRY(find_context(c, &context, err));
     status st = open_session(c, &config, &path, log, &s, err);
     if (st == STATUS_OK) {
+        session_set_length(&s, context);
+        st = check_examples(&s, err);
+        if (st == STATUS_OK) st = check_answers(&s, err);
         session_set_length(&s, context - 1); /* an answer has at least one token */
-        st = check_splits(&s, err);
+        if (st == STATUS_OK) st = check_splits(&s, err);
         session_close(&s);
     }
     free(path);
@@ -211,8 +261,10 @@ status rounds_check_prompts(const struct config *c, logger *log, error *err) {
 }
 
 status rounds_check_all(const struct config *c, error *err) {
+    struct config config = *c;
     int has_begun;
+    config.data.cache = NULL; /* nothing is written */
     TRY(rounds_check_config(c, err));
     TRY(run_has(c, "store.db", &has_begun, err));
-    return has_begun ? STATUS_OK : rounds_check_prompts(c, NULL, err);
+    return has_begun ? STATUS_OK : rounds_check_data(&config, NULL, err);
 }

@@ -37,7 +37,7 @@ status error_memory(error *err, const char *what) {
 
 void error_print(const char *name, const error *err) {
     fprintf(stderr, "%s: ", name);
-    printable_write(stderr, err->message);
+    printable_write_message(stderr, err->message);
     fputs("\n", stderr);
 }
 

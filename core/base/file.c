@@ -128,6 +128,13 @@ status file_print(const void *data, size_t len, error *err) {
     return file_commit(&w, err);
 }
 
+void file_open_standard(void) {
+    int fd;
+    do fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) close(fd);
+}
+
 status file_flush_output(error *err) { return file_print("", 0, err); }
 
 status file_append(FILE *stream, const char *path, const void *data, size_t len, error *err) {

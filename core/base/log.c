@@ -11,7 +11,7 @@ static void write_line(logger *log, const char *prefix, const char *format, va_l
     if (!log || !log->quiet) {
         if (log && log->tty) fputs("\r\x1b[K", stderr);
         fputs(prefix, stderr);
-        printable_write(stderr, text);
+        printable_write_message(stderr, text);
         fputs("\n", stderr);
     }
     if (log) log->tty = false;
@@ -21,7 +21,7 @@ static void write_line(logger *log, const char *prefix, const char *format, va_l
     char clock[32] = "";
     if (gmtime_r(&now, &utc)) strftime(clock, sizeof clock, "%Y-%m-%dT%H:%M:%SZ", &utc);
     fprintf(log->file, "%s %s", clock, prefix);
-    printable_write(log->file, text);
+    printable_write_message(log->file, text);
     fputs("\n", log->file);
     fflush(log->file);
 }

@@ -43,12 +43,17 @@ printable printable_character(const char *text, size_t len) {
     return p;
 }
 
-void printable_write(FILE *out, const char *text) {
+/* indent: what stands behind a newline. */
+static void write_indented(FILE *out, const char *text, const char *indent) {
     for (size_t len = strlen(text); len;) {
         printable p = printable_character(text, len);
         bool stands = *text == '\n' || *text == '\t';
         fwrite(stands ? text : p.bytes, 1, stands ? 1 : p.len, out);
+        if (*text == '\n') fputs(indent, out);
         text += p.used;
         len -= p.used;
     }
 }
+
+void printable_write(FILE *out, const char *text) { write_indented(out, text, ""); }
+void printable_write_message(FILE *out, const char *text) { write_indented(out, text, "  "); }

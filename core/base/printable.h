@@ -19,5 +19,7 @@ typedef struct printable {
 printable printable_character(const char *text, size_t len);
 /* Writes a text so; newlines and tabs stand as they are. */
 void printable_write(FILE *out, const char *text);
+/* The same, further lines indented: nothing that a message quotes passes for a message of its own. */
+void printable_write_message(FILE *out, const char *text);
 
 #endif

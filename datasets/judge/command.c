@@ -14,13 +14,14 @@
 #include "core/base/json.h"
 #include "datasets/judge/internal.h"
 
-enum { REPLY_LIMIT = 1 << 20, FAREWELL_MS = 1000 };
+enum { REPLY_LIMIT = 1 << 20, FAREWELL_MS = 1000, QUOTED = 300 };
 
 typedef struct command_judge {
     judge base;
     char *command;
     double timeout_s;
-    pid_t pid; /* 0: not running */
+    pid_t pid;   /* 0: not running */
+    pid_t group; /* of it and of what it started */
     int to, from;
     long line; /* questions asked */
     buffer question, reply;
@@ -40,17 +41,22 @@ static int is_over(command_judge *j, double until, int *state) {
     return got > 0;
 }
 
+/* Bytes of the question, without its end of line, that a message quotes. */
+static int shown(const command_judge *j) {
+    return j->question.len > QUOTED ? QUOTED : j->question.len ? (int)j->question.len - 1 : 0;
+}
+
 /* What became of a process that closed its pipe: waits for it shortly. */
 static status died(command_judge *j, error *err) {
     int state = 0, over = is_over(j, now() + 1e-3 * FAREWELL_MS, &state);
     if (over && WIFEXITED(state))
-        return error_set(err, STATUS_FAILED, "command \"%s\" ended with exit code %d at question %ld: %.300s",
-                         j->command, WEXITSTATUS(state), j->line, j->question.data);
+        return error_set(err, STATUS_FAILED, "command \"%s\" ended with exit code %d at question %ld: %.*s",
+                         j->command, WEXITSTATUS(state), j->line, shown(j), j->question.data);
     if (over && WIFSIGNALED(state))
-        return error_set(err, STATUS_FAILED, "command \"%s\" was killed by signal %d at question %ld: %.300s",
-                         j->command, WTERMSIG(state), j->line, j->question.data);
-    return error_set(err, STATUS_FAILED, "command \"%s\" closed its output at question %ld: %.300s",
-                     j->command, j->line, j->question.data);
+        return error_set(err, STATUS_FAILED, "command \"%s\" was killed by signal %d at question %ld: %.*s",
+                         j->command, WTERMSIG(state), j->line, shown(j), j->question.data);
+    return error_set(err, STATUS_FAILED, "command \"%s\" closed its output at question %ld: %.*s", j->command,
+                     j->line, shown(j), j->question.data);
 }
 
 /* Waits until the descriptor is ready. */
@@ -61,9 +67,8 @@ static status wait_ready(command_judge *j, int fd, short events, double until, e
         int n = left > 0 ? poll(&p, 1, (int)(left * 1000) + 1) : 0;
         if (n > 0) return STATUS_OK;
         if (n < 0 && errno == EINTR && left > 0) continue;
-        return error_set(err, STATUS_FAILED,
-                         "command \"%s\" did not answer question %ld in %g seconds: %.300s", j->command,
-                         j->line, j->timeout_s, j->question.data);
+        return error_set(err, STATUS_FAILED, "command \"%s\" did not answer question %ld in %g seconds: %.*s",
+                         j->command, j->line, j->timeout_s, shown(j), j->question.data);
     }
 }
 
@@ -208,8 +213,8 @@ static status finish_command(judge *base, error *err) {
     int state = 0;
     close(j->to);
     j->to = -1;
-    if (poll(&p, 1, FAREWELL_MS) <= 0) return STATUS_OK;
-    TRY(check_nothing_said(j, err));
+    /* What it started may hold its output open: then how it ended is asked all the same. */
+    if (poll(&p, 1, FAREWELL_MS) > 0) TRY(check_nothing_said(j, err));
     if (!is_over(j, until, &state) || (WIFEXITED(state) && WEXITSTATUS(state) == 0)) return STATUS_OK;
     return error_set(
         err, STATUS_FAILED,
@@ -223,18 +228,14 @@ static void close_command(judge *base) {
     command_judge *j = (command_judge *)base;
     if (j->to >= 0) close(j->to);
     if (j->from >= 0) close(j->from);
-    if (j->pid > 0) {
-        /* It has seen the end of its input; one that goes on is ended, with what it started. */
-        int gone = 0;
-        for (int i = 0; i < 20 && !gone; i++) {
-            gone = waitpid(j->pid, NULL, WNOHANG) != 0;
-            if (!gone) usleep(10000);
-        }
-        if (!gone) {
-            kill(-j->pid, SIGKILL);
-            waitpid(j->pid, NULL, 0);
-        }
+    /* It has seen the end of its input; one that goes on is ended, and what it started. */
+    int gone = j->pid <= 0;
+    for (int i = 0; i < 20 && !gone; i++) {
+        gone = waitpid(j->pid, NULL, WNOHANG) != 0;
+        if (!gone) usleep(10000);
     }
+    if (j->group > 0) kill(-j->group, SIGKILL);
+    if (!gone) waitpid(j->pid, NULL, 0);
     buffer_free(&j->question);
     buffer_free(&j->reply);
     free(j->command);
@@ -265,6 +266,7 @@ static status start(command_judge *j, const char *log_path, error *err) {
         j->pid = 0;
         return error_set(err, STATUS_FAILED, "cannot start command \"%s\": %s", j->command, strerror(reason));
     }
+    j->group = j->pid;
     if (j->pid == 0) become(j, in[0], out[1], log_path);
     close(in[0]);
     close(out[1]);

@@ -7,6 +7,7 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/base/lineage.h"
+#include "core/base/printable.h"
 #include "datasets/label/commands.h"
 
 /* ---- stats */
@@ -27,7 +28,7 @@ static void print_counts(const json_t *figures, const char *name) {
 
 static void print_value(const json_t *value) {
     if (json_is_string(value))
-        printf("%s", json_string_value(value));
+        printable_write(stdout, json_string_value(value));
     else if (json_is_integer(value))
         printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
     else if (json_is_real(value))
@@ -117,7 +118,7 @@ static status fsck(store *s, const command_line *line, void *context, error *err
     (void)context;
     status result = store_fsck(s, &problems, &n, err);
     if (result == STATUS_OK && n) {
-        fputs(problems.data, stdout);
+        printable_write(stdout, problems.data);
         result = error_set(err, STATUS_DATA, "%s: %lld broken promises, listed above", store_path(s),
                            (long long)n);
     } else if (result == STATUS_OK) {
@@ -175,7 +176,7 @@ static status print_lineage(store *s, const store_lineage *l, error *err) {
     buffer_format(&out, "rankings: %lld\n", (long long)l->rankings.n);
     if (l->rankings.n) append_ranges(&l->rankings, &out);
     if (result == STATUS_OK) result = buffer_check(&out, err);
-    if (result == STATUS_OK) fputs(out.data, stdout);
+    if (result == STATUS_OK) printable_write(stdout, out.data);
     buffer_free(&out);
     return result;
 }

@@ -42,7 +42,7 @@ static void test_lines_of_strangers(void **state) {
     buffer text = read_all(path);
     assert_non_null(strstr(text.data,
                            "Z sample: \xe2\x90\x9b[31m\xe2\x90\x8d\xe2\x90\xa1\xef\xbf\xbd caf\xc3\xa9"
-                           "<U+202E><U+009B> 5n\ttab\nsecond\n"));
+                           "<U+202E><U+009B> 5n\ttab\n  second\n"));
     buffer_free(&text);
 }
 

@@ -200,6 +200,11 @@ static void test_lines_too_many(void **state) {
     OK(judge_score(j, two, 1, score, err));
     REFUSED(judge_finish(j, err), STATUS_FAILED, "ended with exit code 3 after question 1");
     judge_close(j);
+    /* What it started holds its output open. */
+    j = command("sleep 30 & while read -r line; do echo 1; done; exit 5", 20, 0);
+    OK(judge_score(j, two, 1, score, err));
+    REFUSED(judge_finish(j, err), STATUS_FAILED, "ended with exit code 5 after question 1");
+    judge_close(j);
     /* One that goes on is ended: no failure of its own. */
     j = command("while read -r line; do echo 1; done; exec sleep 30", 20, 0);
     OK(judge_score(j, two, 1, score, err));

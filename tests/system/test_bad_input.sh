@@ -170,7 +170,18 @@ early 3 'no prompt of split test' --set eval.split=test
 # What is given and not used is told, whatever comes after.
 early_in rounds 3 'warning: .*sft.init is not used: pretrain.train' --set eval.split=test --set sft.init=model
 early_in rounds 3 'warning: .*ppo.rule is not used: ppo.score' --set eval.split=test --set ppo.rule=demo
-early 3 'the prompt has 13 tokens, at most 10 fit' --set data.max_length=10
+early 3 'the prompt has 13 tokens, at most 10 fit' --set data.max_length=10 --set data.too_long=cut --set sft.loss=all
+# What the later stages read is read.
+printf 'no JSON\n' >odd.jsonl
+early 3 'odd.jsonl:1' --set ppo.ptx=odd.jsonl
+early 3 'odd.jsonl:1' --set reward.valid=odd.jsonl
+early 3 'odd.jsonl:1' --set reward.normalise_on=odd.jsonl
+early 3 'odd.jsonl:1' --set 'sft.train=[d.jsonl, odd.jsonl]' --set tokenizer.path=tokenizer
+# A judge's model scores, and a model to start from is one.
+early 3 'label.model: model: is no reward model' --set label.judge=model --set label.model=model
+early 3 'eval.model: model: is no reward model' --set eval.judge=model --set eval.model=model
+early 3 'label.model: nothing' --set label.judge=model --set label.model=nothing
+early 3 'sft.init: tokenizer: is no model directory' --set sft.init=tokenizer --set 'pretrain.train=[]'
 # ---- mixtures and the cache ----
 sed 's/^{/{"split":"valid",/' d.jsonl >held.jsonl
 refuse 2 'sft.weights has 2 numbers for 1 files' afresh sft --set 'sft.weights=[1, 2]'
@@ -361,6 +372,14 @@ for blocks in 0 8 64 200; do
     must 0 rlhf label fsck --db full.db
 done
 
+# Standard streams that are closed: no file of the run gets their numbers, and so what is said there.
+closed() { "$@" <&- >&- 2>&-; }
+rm -rf run
+must 0 closed sft
+mv run whole-2
+must 0 sft
+same_bytes whole-2 run 'sft without standard streams'
+rm -rf run
 # Standard output that takes nothing: what prints results fails, with a word on standard error.
 full_output() { "$@" >/dev/full; }
 rm -rf run
