@@ -38,8 +38,8 @@ void file_abandon(file_writer *w);
 /* Writes all of it, behind what was printed before, to standard output, by such a writer. */
 status file_print(const void *data, size_t len, error *err);
 
-/* At a program's beginning: gives /dev/null to standard streams that are closed, so that no file which is opened
-   later gets what is meant for them. */
+/* At a program's beginning: gives /dev/null to standard streams that are closed, so that no file which is
+   opened later gets what is meant for them. */
 void file_open_standard(void);
 /* At a program's end: STATUS_FAILED when anything printed to standard output was not written. */
 status file_flush_output(error *err);
