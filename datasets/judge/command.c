@@ -218,8 +218,8 @@ static status finish_command(judge *base, error *err) {
     if (!is_over(j, until, &state) || (WIFEXITED(state) && WEXITSTATUS(state) == 0)) return STATUS_OK;
     return error_set(
         err, STATUS_FAILED,
-        "command \"%s\" %s %d after question %ld, the last one: its answers are not trusted; it must "
-        "end with exit code 0 at the end of its input",
+        "command \"%s\" %s %d after question %ld, the last one, and must end with exit code 0. Look "
+        "at its answers: starting again goes on with those that were recorded",
         j->command, WIFEXITED(state) ? "ended with exit code" : "was killed by signal",
         WIFEXITED(state) ? WEXITSTATUS(state) : WTERMSIG(state), j->line);
 }

@@ -187,7 +187,7 @@ static void test_lines_too_many(void **state) {
     OK(judge_score(j, two, 1, score, err));
     REFUSED(judge_finish(j, err), STATUS_FAILED, "wrote \"1 question\" beside");
     judge_close(j);
-    /* One that died after its last answer: what it said is not trusted. */
+    /* One that died after its last answer: a person is to look. */
     j = command("while read -r line; do echo 1; done; exit 7", 20, 0);
     OK(judge_score(j, two, 1, score, err));
     REFUSED(judge_finish(j, err), STATUS_FAILED, "ended with exit code 7 after question 1");
