@@ -26,32 +26,36 @@ static int parts_of(const struct config *c, int round, int n_prompt) {
 typedef struct share {
     const struct config *c;
     int round, parts, of_sft; /* of_sft: the SFT model's part is counted, else the policy's */
+    int64_t whole;            /* training prompts that need all parts; the rest need one less */
     float sft;                /* the SFT model's share */
 } share;
 
-/* Sets of a prompt: no more than are ranked. */
-static int sets_of(const share *s, split_kind split) {
-    if (split == SPLIT_TRAIN) return s->parts;
+/* Sets of a prompt: no more than are ranked. Where one model gives them all each training prompt gets all
+   parts, so that there are others in place of sets that are too much alike; else the shares must be of what
+   is ranked. */
+static int sets_of(const share *s, split_kind split, int64_t *n_train) {
+    int shared = s->sft > 0 && s->sft < 1;
+    if (split == SPLIT_TRAIN) return s->parts - (shared && (*n_train)++ >= s->whole);
     return split == SPLIT_VALID ? (s->parts < VALID_PARTS ? s->parts : VALID_PARTS) : 0;
 }
 
 static status count_share(void *context, const prompts *p, int32_t *samples, error *err) {
     const share *s = context;
-    int64_t all = 0;
-    int32_t *order = malloc((size_t)p->n * sizeof *order);
+    int64_t all = 0, n_train = 0;
+    int32_t *order = malloc(2 * (size_t)p->n * sizeof *order), *sets = order ? order + p->n : NULL;
     if (!order) return error_memory(err, "an order of prompts");
-    for (int i = 0; i < p->n; i++) all += sets_of(s, p->entry[i].split);
-    int64_t sets = llround((double)s->sft * (double)all), rest = sets;
-    for (int i = 0; i < p->n; i++) {
-        samples[i] = all ? (int32_t)(sets * sets_of(s, p->entry[i].split) / all) : 0;
-        rest -= samples[i];
-    }
     random_permutation(random_make_key((uint64_t)s->c->seed, RANDOM_SHARES, (uint32_t)s->round, 0), p->n,
                        order);
+    for (int i = 0; i < p->n; i++) all += sets[order[i]] = sets_of(s, p->entry[order[i]].split, &n_train);
+    int64_t of_sft = llround((double)s->sft * (double)all), rest = of_sft;
     for (int i = 0; i < p->n; i++) {
-        int n = order[i], of = sets_of(s, p->entry[n].split), sft = samples[n];
-        if (rest > 0 && sft < of) sft++, rest--;
-        samples[n] = s->c->rounds.answers * (s->of_sft ? sft : of - sft);
+        samples[i] = all ? (int32_t)(of_sft * sets[i] / all) : 0;
+        rest -= samples[i];
+    }
+    for (int i = 0; i < p->n; i++) {
+        int n = order[i], sft = samples[n];
+        if (rest > 0 && sft < sets[n]) sft++, rest--;
+        samples[n] = s->c->rounds.answers * (s->of_sft ? sft : sets[n] - sft);
     }
     free(order);
     return STATUS_OK;
@@ -142,6 +146,7 @@ status rounds_sample(rounds *r, int round, error *err) {
     share of = {.c = r->c,
                 .round = round,
                 .parts = parts_of(r->c, round, n_prompt),
+                .whole = (rankings_of(r->c, round) - 1) % n_prompt + 1,
                 .sft = round > 1 ? r->c->rounds.sft_share : 0};
     const char *policy = rounds_model(r, round - 1);
     if (!policy) return error_memory(err, "a path");

@@ -1,13 +1,16 @@
 #!/bin/sh
 # A killed or stopped `rlhf generate` goes on behind the answers that it had, to the bytes of an undisturbed run; not
-# with those of other prompts. In round 2 `rounds.sft_share` is a share of the prompts' sets, and its draws are its own.
+# with those of other prompts. In round 2 `rounds.sft_share` is a share of the sets
+# that are ranked, and its draws are its own.
 . "$(dirname "$0")/lib.sh"
 
-must 0 "$rlhf" rounds "$root/configs/tiny.yaml" --set run=rounds --set 'rounds.rankings=[64, 128]' \
+must 0 "$rlhf" rounds "$root/configs/tiny.yaml" --set run=rounds --set 'rounds.rankings=[64, 80]' \
     --set ppo.lr=1e-9
 sft=$(wc -l <rounds/round-02/sample-sft/answers.jsonl)
 policy=$(wc -l <rounds/round-02/sample/answers.jsonl)
 [ $((4 * sft)) = $((sft + policy)) ] || fail "sft_share 0.25: $sft answers of $((sft + policy)) are the SFT model's"
+held=$(grep -c '"split":"valid"' rounds/round-01/sample/answers.jsonl) # one set of 4 each
+[ $((sft + policy)) = $((4 * 80 + 2 * held)) ] || fail "$((sft + policy)) answers for 80 rankings and held-out ones"
 [ $((sft % 4)) = 0 ] || fail "$sft answers of the SFT model are no whole sets"
 # The policy is still the SFT model here, but for rounding: with one noise sample k of both would be one text.
 texts() { sed 's/,"tokens":.*//' "rounds/round-02/$1/answers.jsonl" | LC_ALL=C sort; }
