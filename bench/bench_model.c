@@ -109,12 +109,9 @@ static status train_step(training *t, const batch *b, error *err) {
     return STATUS_OK;
 }
 
-/* Operations of a step: frozen weights have no gradients of their own. */
 static double step_flops(const training *t, int length, double rows) {
     const model_config *c = model_get_config(t->m);
-    double all = model_flops_per_token(c, length, rows);
-    if (t->adapter > 0) all += 6 * t->adapter - 2 * (block_weights(c) + rows * head_weights(c));
-    return TOKENS * all;
+    return TOKENS * (model_flops_per_token(c, PASS_STEP, length, rows) + 6 * t->adapter);
 }
 
 static status time_steps(training *t, const char *what, int length, const bounds *most, error *err) {
@@ -193,7 +190,7 @@ static status bench_prompt(const model *m, workspace *ws, kv_cache *kv, const bo
         if (seconds < best) best = seconds;
     }
     printf("prompt of %d tokens  %8.1f tokens/s  share of peak %.2f\n", PROMPT, PROMPT / best,
-           PROMPT * model_flops_per_token(model_get_config(m), PROMPT, 0) / 3 / best / most->flops);
+           PROMPT * model_flops_per_token(model_get_config(m), PASS_FORWARD, PROMPT, 0) / best / most->flops);
     return STATUS_OK;
 }
 
@@ -231,7 +228,7 @@ static status bench_count(const model *m, workspace *ws, kv_cache *kv, const sub
     TRY(decode(m, ws, kv, n, slot, &seconds, err));
     double cache = 2.0 * (s->cached + 1) * c->n_layer * c->n_kv_head * c->head_dim;
     double memory = size * (block_weights(c) + head_weights(c) + n * cache) / most->read;
-    double compute = n * model_flops_per_token(c, 2 * s->cached, 1) / 3 / most->flops;
+    double compute = n * model_flops_per_token(c, PASS_FORWARD, 2 * s->cached, 1) / most->flops;
     printf("decoding, %2d sequences after %d tokens  %8.1f tokens/s  share of the memory bound %.2f, of the "
            "compute bound %.2f\n",
            n, s->cached, n / seconds, memory / seconds, compute / seconds);

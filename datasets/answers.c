@@ -121,10 +121,10 @@ double answers_flops(const answers *a, const model_config *shape) {
         int p = a->prompt[i / a->k].n_token, n = a->n_token[i];
         if (a->there[i / a->k]) continue;
         /* The states that chose an answer's tokens look back on p to p + n - 1 others. */
-        flops += n * model_flops_per_token(shape, 2.0 * p + n, 1);
-        if (i % a->k == 0) flops += p * model_flops_per_token(shape, p, 1.0 / p);
+        flops += n * model_flops_per_token(shape, PASS_FORWARD, 2.0 * p + n, 1);
+        if (i % a->k == 0) flops += p * model_flops_per_token(shape, PASS_FORWARD, p, 1.0 / p);
     }
-    return flops / 3;
+    return flops;
 }
 
 status answer_text(const tokenizer *tok, const answers *a, int i, buffer *out, error *err) {

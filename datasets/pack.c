@@ -76,11 +76,11 @@ void pack_row_of_end(pack *p) {
     p->row_target[p->b.n_row++] = 0; /* a score has no target */
 }
 
-double pack_flops(const pack *p, const model_config *shape) {
+double pack_flops(const pack *p, const model_config *shape, model_pass pass) {
     double flops = 0, rows = p->b.n_token ? (double)p->b.n_row / p->b.n_token : 0;
     for (int s = 0; s < p->b.n_seq; s++) {
         int n = p->seq_start[s + 1] - p->seq_start[s];
-        flops += n * model_flops_per_token(shape, n, rows);
+        flops += n * model_flops_per_token(shape, pass, n, rows);
     }
     return flops;
 }

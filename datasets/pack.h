@@ -30,8 +30,7 @@ void pack_rows_of_answer(pack *p, int n_prompt);
 /* one row at the last token: its score. */
 void pack_row_of_end(pack *p);
 
-/* Floating-point operations of a training step on what is packed (model_flops_per_token); a forward alone is
-   a third. */
-double pack_flops(const pack *p, const model_config *shape);
+/* Floating-point operations of a pass over what is packed (model_flops_per_token). */
+double pack_flops(const pack *p, const model_config *shape, model_pass pass);
 
 #endif

@@ -114,7 +114,7 @@ static status read_model(rollout *r, const rollout_context *x, const model *m, r
                              .score = what == READ_LOGPROB ? NULL : out};
         TRY(model_forward(m, x->ws, &x->pack->b, &o, err));
         TRY(model_read(m, x->ws, &values, err));
-        r->flops += pack_flops(x->pack, model_get_config(m)) / 3;
+        r->flops += pack_flops(x->pack, model_get_config(m), PASS_FORWARD);
         out += x->pack->b.n_row;
     }
     return STATUS_OK;

@@ -85,7 +85,7 @@ static status policy_gradient(updater *u, const minibatch *b, int before_first, 
             if (before_first) note_mismatch(logprob + at, r->logprob + t, n, &f->mismatch);
         }
         for (int k = 0; k < x->pack->b.n_row; k++) f->entropy += u->entropy[k];
-        f->flops += pack_flops(x->pack, model_get_config(x->models->policy));
+        f->flops += pack_flops(x->pack, model_get_config(x->models->policy), PASS_STEP);
         TRY(model_backward(x->models->policy, x->ws, &(row_grads){.logprob = u->grad}, NULL, err));
         logprob += x->pack->b.n_row;
     }
@@ -117,7 +117,7 @@ static status ptx_gradient(updater *u, int n_answer, update_figures *f, error *e
         TRY(model_forward(x->models->policy, x->ws, &x->pack->b, &o, err));
         TRY(model_backward(x->models->policy, x->ws, &(row_grads){.logprob = u->grad}, &values, err));
         for (int k = 0; k < x->pack->b.n_row; k++) sum += u->entropy[k];
-        f->flops += pack_flops(x->pack, model_get_config(x->models->policy));
+        f->flops += pack_flops(x->pack, model_get_config(x->models->policy), PASS_STEP);
     }
     TRY(optimizer_norm(x->models->policy_optimizer, &norm, err));
     f->ptx_grad_norm += norm;
@@ -177,7 +177,7 @@ static status update_value(updater *u, const minibatch *b, int64_t iteration, do
                            1.0 / b->n_token, u->grad + at, &f->value);
         }
         TRY(model_backward(x->models->value, x->ws, &(row_grads){.score = u->grad}, NULL, err));
-        f->flops += pack_flops(x->pack, model_get_config(x->models->value));
+        f->flops += pack_flops(x->pack, model_get_config(x->models->value), PASS_STEP);
         value += x->pack->b.n_row;
     }
     *loss = f->value.loss - before;

@@ -149,7 +149,7 @@ static status accumulate(reward *w, step_figures *f, error *err) {
         rank_pack(w, first, n, f);
         TRY(model_backward(w->model, w->ws, &grads, NULL, err));
         f->tokens += w->pack.b.n_token;
-        f->flops += pack_flops(&w->pack, model_get_config(w->model));
+        f->flops += pack_flops(&w->pack, model_get_config(w->model), PASS_STEP);
     }
     if (isfinite(f->loss)) return STATUS_OK;
     char what[96];

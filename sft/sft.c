@@ -169,7 +169,7 @@ static status accumulate(sft *s, struct sft_loss *loss, int64_t *tokens, double 
         TRY(model_backward(s->model, s->ws, &grads, &values, err));
         sft_loss_add(loss, s->pack.b.n_row, s->logprob);
         *tokens += s->pack.b.n_token;
-        *flops += pack_flops(&s->pack, model_get_config(s->model));
+        *flops += pack_flops(&s->pack, model_get_config(s->model), PASS_STEP);
     }
     return STATUS_OK;
 }

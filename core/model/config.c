@@ -125,7 +125,7 @@ int model_config_can_lend(const model_config *a, const model_config *b) {
     return model_config_same_body(a, b) && a->compute == b->compute;
 }
 
-double model_flops_per_token(const model_config *c, double length, double rows) {
+double model_flops_per_token(const model_config *c, model_pass pass, double length, double rows) {
     double d = c->d_model, qkv = (c->n_head + 2.0 * c->n_kv_head) * c->head_dim,
            att = (double)c->n_head * c->head_dim;
     double up = (c->activation == ACTIVATION_GELU ? 1.0 : 2.0) * c->d_ff;
@@ -133,7 +133,8 @@ double model_flops_per_token(const model_config *c, double length, double rows) 
     if (c->window > 0 && length > c->window)
         seen = ((c->window + 1.0) / 2 * c->window + (length - c->window) * c->window) / length;
     double block = d * (qkv + att + up + c->d_ff), head = c->language_head ? rows * d * c->vocab_size : 0;
-    /* Scores and their sum over values, forward (2 products) and backward (5). */
-    double attention = c->n_layer * (2.0 + 5.0) * 2.0 * att * seen;
-    return 6.0 * (c->n_layer * block + head) + attention;
+    /* States, their gradients and the weights'; of attention two products forward, five backward. */
+    double products = pass == PASS_FORWARD ? 1 : c->lora_rank ? 2 : 3;
+    double attention = c->n_layer * 2.0 * att * seen * (pass == PASS_FORWARD ? 2 : 2 + 5);
+    return 2.0 * products * (c->n_layer * block + head) + attention;
 }

@@ -83,9 +83,11 @@ int model_config_same_body(const model_config *a, const model_config *b);
 /* They can use each other's workspaces and caches: the same body, computed in the same type. */
 int model_config_can_lend(const model_config *a, const model_config *b);
 
-/* Floating-point operations of a training step per token: 6 N + attention, N the parameters of the products
-   (embeddings that are only looked up not counted), sequences of mean length `length`; rows: share of tokens
-   that are read by the language head. Forward alone is a third. */
-double model_flops_per_token(const model_config *config, double length, double rows);
+typedef enum model_pass { PASS_FORWARD, PASS_STEP } model_pass; /* a step: forward and backward */
+/* Floating-point operations per token: 2 N forward, N the parameters of the products (embeddings that are
+   only looked up not counted), twice that backward, or once where an adapter is trained and they are frozen
+   (its own products, some percent, are not counted); and attention over sequences of mean length `length`.
+   rows: share of tokens that are read by the language head. */
+double model_flops_per_token(const model_config *config, model_pass pass, double length, double rows);
 
 #endif
