@@ -1,5 +1,6 @@
 #include "rlhf/conversation.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,6 +159,10 @@ status conversation_next(conversation *c, int32_t *token, int *done, error *err)
     float logprob;
     if (answer->len) TRY(extend(c, &answer->data[answer->len - 1], 1, 1, err));
     TRY(model_sample(c->lm->model, c->ws, &c->asked, &c->how, token, &logprob, err));
+    if (!isfinite(logprob))
+        return error_set(err, STATUS_FAILED,
+                         "the log-probability of a token is %g: the model's weights are broken",
+                         (double)logprob);
     ints_push(answer, *token);
     *done = *token == c->lm->session.end_token || (int)answer->len == c->most;
     return ints_check(answer, err);

@@ -93,7 +93,7 @@ static status check_data(rounds *r, error *err) {
     if (!begun || !own) return error_memory(err, "a path");
     if (path_exists(begun)) return STATUS_OK;
     status s = rounds_check_data(r->c, r->log, err);
-    if (s == STATUS_DATA && path_exists(own)) path_remove_tree(own, NULL);
+    if (s != STATUS_OK && path_exists(own)) path_remove_tree(own, NULL);
     return s;
 }
 

@@ -26,27 +26,31 @@ static int parts_of(const struct config *c, int round, int n_prompt) {
 typedef struct share {
     const struct config *c;
     int round, parts, of_sft; /* of_sft: the SFT model's part is counted, else the policy's */
-    int64_t whole;            /* training prompts that need all parts; the rest need one less */
+    int n_train;              /* training prompts */
+    int64_t first, whole;     /* whole of them, from the first on, need all parts; the rest one less */
     float sft;                /* the SFT model's share */
 } share;
 
 /* Sets of a prompt: no more than are ranked. Where one model gives them all each training prompt gets all
    parts, so that there are others in place of sets that are too much alike; else the shares must be of what
-   is ranked. */
-static int sets_of(const share *s, split_kind split, int64_t *n_train) {
+   is ranked. *train: training prompts before it. */
+static int sets_of(const share *s, split_kind split, int64_t *train) {
     int shared = s->sft > 0 && s->sft < 1;
-    if (split == SPLIT_TRAIN) return s->parts - (shared && (*n_train)++ >= s->whole);
+    if (split == SPLIT_TRAIN) {
+        int64_t turn = (*train)++ + s->n_train - s->first;
+        return s->parts - (shared && turn % s->n_train >= s->whole);
+    }
     return split == SPLIT_VALID ? (s->parts < VALID_PARTS ? s->parts : VALID_PARTS) : 0;
 }
 
 static status count_share(void *context, const prompts *p, int32_t *samples, error *err) {
     const share *s = context;
-    int64_t all = 0, n_train = 0;
+    int64_t all = 0, train = 0;
     int32_t *order = malloc(2 * (size_t)p->n * sizeof *order), *sets = order ? order + p->n : NULL;
     if (!order) return error_memory(err, "an order of prompts");
     random_permutation(random_make_key((uint64_t)s->c->seed, RANDOM_SHARES, (uint32_t)s->round, 0), p->n,
                        order);
-    for (int i = 0; i < p->n; i++) all += sets[order[i]] = sets_of(s, p->entry[order[i]].split, &n_train);
+    for (int i = 0; i < p->n; i++) all += sets[i] = sets_of(s, p->entry[i].split, &train);
     int64_t of_sft = llround((double)s->sft * (double)all), rest = of_sft;
     for (int i = 0; i < p->n; i++) {
         samples[i] = all ? (int32_t)(of_sft * sets[i] / all) : 0;
@@ -61,17 +65,18 @@ static status count_share(void *context, const prompts *p, int32_t *samples, err
     return STATUS_OK;
 }
 
-/* Training prompts among the round's. */
+/* Training prompts that the round will answer. */
 static status count_prompts(rounds *r, int *n, error *err) {
     session s;
     prompts p;
+    model_config shape = {0};
     *n = 0;
     TRY(session_open(r->c, r->sft, r->log, &s, err));
-    session_set_length(&s, r->c->model.context);
     s.bad.quiet = 1;
-    s.data.max_length = 1 << 30;
-    status st =
-        prompts_load(&s.data, SPLIT_TRAIN, r->c->rounds.prompts.value, r->c->rounds.prompts.n, &p, err);
+    status st = model_config_load(r->sft, &shape, err);
+    session_set_length(&s, shape.context - 1); /* as generate_into */
+    if (st == STATUS_OK)
+        st = prompts_load(&s.data, SPLIT_TRAIN, r->c->rounds.prompts.value, r->c->rounds.prompts.n, &p, err);
     if (st == STATUS_OK) {
         *n = p.n;
         prompts_free(&p);
@@ -104,7 +109,8 @@ static status sample(rounds *r, const char *part, const char *model, share *of, 
     return store_import_run(r->store, c.run, &n, err);
 }
 
-/* Tasks of one split, part by part, until there are `wanted` (0: as many as `parts` give). */
+/* Tasks of one split, part by part, until there are `wanted` (0: as many as `parts` give). Where not every
+   prompt gets a turn, those get it that had the fewest. */
 static status make_tasks(rounds *r, int round, const char *split, int parts, int64_t wanted, error *err) {
     int64_t all = 0, made = 1;
     for (int part = 0; part < parts && made && (!wanted || all < wanted); part++) {
@@ -113,7 +119,8 @@ static status make_tasks(rounds *r, int round, const char *split, int parts, int
                                 .want = r->c->rounds.collect == CONFIG_COLLECT_PEOPLE ? r->c->label.want : 1,
                                 .part = part,
                                 .split = split,
-                                .limit = wanted ? wanted - all : 0};
+                                .limit = wanted ? wanted - all : 0,
+                                .fewest_first = parts == 1};
         TRY(store_make_tasks(r->store, &o, &made, err));
         all += made;
     }
@@ -146,8 +153,11 @@ status rounds_sample(rounds *r, int round, error *err) {
     share of = {.c = r->c,
                 .round = round,
                 .parts = parts_of(r->c, round, n_prompt),
+                .n_train = n_prompt,
                 .whole = (rankings_of(r->c, round) - 1) % n_prompt + 1,
                 .sft = round > 1 ? r->c->rounds.sft_share : 0};
+    for (int before = 1; before < round; before++)
+        of.first = (of.first + rankings_of(r->c, before)) % n_prompt;
     const char *policy = rounds_model(r, round - 1);
     if (!policy) return error_memory(err, "a path");
     snprintf(part, sizeof part, "round-%02d/sample", round);

@@ -49,15 +49,24 @@ static status sync_directory_of(const char *path, error *err) {
     return s;
 }
 
+/* Where a file of that name is to appear: behind a link, where it leads. */
+static char *place_of(const char *path) {
+    char *place = realpath(path, NULL);
+    return place ? place : strdup(path);
+}
+
 status file_begin(file_writer *w, const char *path, error *err) {
+    struct stat there;
     *w = (file_writer){0};
-    w->path = strdup(path);
-    w->temporary = malloc(strlen(path) + sizeof FILE_TEMPORARY);
-    if (!w->path || !w->temporary) {
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+        return error_set(err, STATUS_FAILED, "%s: cannot write: it is there, and no regular file", path);
+    w->path = place_of(path);
+    w->temporary = w->path ? malloc(strlen(w->path) + sizeof FILE_TEMPORARY) : NULL;
+    if (!w->temporary) {
         file_abandon(w);
         return error_memory(err, "a path");
     }
-    strcpy(w->temporary, path);
+    strcpy(w->temporary, w->path);
     strcat(w->temporary, FILE_TEMPORARY);
     w->stream = fopen(w->temporary, "wb");
     if (!w->stream) {

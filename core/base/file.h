@@ -15,9 +15,9 @@
  */
 status file_read(const char *path, size_t limit, buffer *out, error *err);
 
-/* Writes the file whole: temporary name, write, sync, rename, sync of the directory. On failure
-   (STATUS_FAILED, the path and the system's reason) the old file is untouched and the temporary is removed.
- */
+/* Writes the file whole: temporary name, write, sync, rename, sync of the directory. A link stays, and the
+   file that it leads to is written. On failure (STATUS_FAILED, the path and the system's reason) the old file
+   is untouched and the temporary is removed; a device or a pipe is refused, as it would be replaced. */
 status file_write(const char *path, const void *data, size_t len, error *err);
 
 /* The same in pieces: begin, any number of puts, then commit (the file appears) or abandon. A failed put is

@@ -7,6 +7,9 @@
 
 status parse_json(const char *text, size_t len, const char *place, json_t **out, error *err) {
     json_error_t e;
+    const char *zero = memchr(text, 0, len);
+    if (zero)
+        return error_set(err, STATUS_DATA, "%s: not JSON: a zero byte (column %td)", place, zero - text + 1);
     *out = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
     if (*out) return STATUS_OK;
     if (e.line > 1)

@@ -14,14 +14,13 @@
 #include "core/base/json.h"
 #include "datasets/judge/internal.h"
 
-enum { REPLY_LIMIT = 1 << 20, FAREWELL_MS = 1000, QUOTED = 300 };
+enum { REPLY_LIMIT = 1 << 20, FAREWELL_MS = 1000, CLOSE_MS = 200, QUOTED = 300 };
 
 typedef struct command_judge {
     judge base;
     char *command;
     double timeout_s;
-    pid_t pid;   /* 0: not running */
-    pid_t group; /* of it and of what it started */
+    pid_t pid; /* and its group's, of it and what it started; 0: not started */
     int to, from;
     long line; /* questions asked */
     buffer question, reply;
@@ -33,12 +32,15 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Waits for the process until then. Whether it is over; *state is what waitpid says of it. */
-static int is_over(command_judge *j, double until, int *state) {
-    pid_t got;
-    while ((got = waitpid(j->pid, state, WNOHANG)) == 0 && now() < until) usleep(10000);
-    if (got == j->pid) j->pid = 0;
-    return got > 0;
+/* Waits for the process until then. Whether it is over, and how. It stays as what it was until close_command
+   takes it off, so that its number, which is its group's, is nobody else's. */
+static int is_over(const command_judge *j, double until, siginfo_t *how) {
+    for (;;) {
+        how->si_pid = 0;
+        int failed = waitid(P_PID, (id_t)j->pid, how, WEXITED | WNOHANG | WNOWAIT);
+        if (failed || how->si_pid || now() >= until) return !failed && how->si_pid;
+        usleep(10000);
+    }
 }
 
 /* Bytes of the question, without its end of line, that a message quotes. */
@@ -48,13 +50,14 @@ static int shown(const command_judge *j) {
 
 /* What became of a process that closed its pipe: waits for it shortly. */
 static status died(command_judge *j, error *err) {
-    int state = 0, over = is_over(j, now() + 1e-3 * FAREWELL_MS, &state);
-    if (over && WIFEXITED(state))
+    siginfo_t how;
+    int over = is_over(j, now() + 1e-3 * FAREWELL_MS, &how);
+    if (over && how.si_code == CLD_EXITED)
         return error_set(err, STATUS_FAILED, "command \"%s\" ended with exit code %d at question %ld: %.*s",
-                         j->command, WEXITSTATUS(state), j->line, shown(j), j->question.data);
-    if (over && WIFSIGNALED(state))
+                         j->command, how.si_status, j->line, shown(j), j->question.data);
+    if (over)
         return error_set(err, STATUS_FAILED, "command \"%s\" was killed by signal %d at question %ld: %.*s",
-                         j->command, WTERMSIG(state), j->line, shown(j), j->question.data);
+                         j->command, how.si_status, j->line, shown(j), j->question.data);
     return error_set(err, STATUS_FAILED, "command \"%s\" closed its output at question %ld: %.*s", j->command,
                      j->line, shown(j), j->question.data);
 }
@@ -210,32 +213,31 @@ static status finish_command(judge *base, error *err) {
     command_judge *j = (command_judge *)base;
     struct pollfd p = {.fd = j->from, .events = POLLIN};
     double until = now() + 1e-3 * FAREWELL_MS;
-    int state = 0;
+    siginfo_t how;
     close(j->to);
     j->to = -1;
     /* What it started may hold its output open: then how it ended is asked all the same. */
     if (poll(&p, 1, FAREWELL_MS) > 0) TRY(check_nothing_said(j, err));
-    if (!is_over(j, until, &state) || (WIFEXITED(state) && WEXITSTATUS(state) == 0)) return STATUS_OK;
+    if (!is_over(j, until, &how) || (how.si_code == CLD_EXITED && how.si_status == 0)) return STATUS_OK;
     return error_set(
         err, STATUS_FAILED,
         "command \"%s\" %s %d after question %ld, the last one, and must end with exit code 0. Look "
         "at its answers: starting again goes on with those that were recorded",
-        j->command, WIFEXITED(state) ? "ended with exit code" : "was killed by signal",
-        WIFEXITED(state) ? WEXITSTATUS(state) : WTERMSIG(state), j->line);
+        j->command, how.si_code == CLD_EXITED ? "ended with exit code" : "was killed by signal",
+        how.si_status, j->line);
 }
 
 static void close_command(judge *base) {
     command_judge *j = (command_judge *)base;
     if (j->to >= 0) close(j->to);
     if (j->from >= 0) close(j->from);
-    /* It has seen the end of its input; one that goes on is ended, and what it started. */
-    int gone = j->pid <= 0;
-    for (int i = 0; i < 20 && !gone; i++) {
-        gone = waitpid(j->pid, NULL, WNOHANG) != 0;
-        if (!gone) usleep(10000);
+    if (j->pid > 0) {
+        /* It has seen the end of its input; one that goes on is ended, and what it started. */
+        siginfo_t how;
+        is_over(j, now() + 1e-3 * CLOSE_MS, &how);
+        kill(-j->pid, SIGKILL);
+        waitpid(j->pid, NULL, 0);
     }
-    if (j->group > 0) kill(-j->group, SIGKILL);
-    if (!gone) waitpid(j->pid, NULL, 0);
     buffer_free(&j->question);
     buffer_free(&j->reply);
     free(j->command);
@@ -266,7 +268,6 @@ static status start(command_judge *j, const char *log_path, error *err) {
         j->pid = 0;
         return error_set(err, STATUS_FAILED, "cannot start command \"%s\": %s", j->command, strerror(reason));
     }
-    j->group = j->pid;
     if (j->pid == 0) become(j, in[0], out[1], log_path);
     close(in[0]);
     close(out[1]);

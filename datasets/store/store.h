@@ -96,10 +96,12 @@ typedef struct store_task_options {
     int want;          /* labellers wanted, 1 to 999 */
     int part;          /* n-th set of K of a prompt's different texts, from 0 */
     const char *split; /* only prompts of this split; NULL: all */
-    int64_t limit;     /* at most so many tasks of this round, part and split, by prompt id; 0: no limit */
+    int64_t limit;     /* at most so many tasks of this round, part and split; 0: no limit */
+    int fewest_first;  /* prompts with the fewest tasks of earlier rounds come first; else by prompt id alone
+                        */
 } store_task_options;
 
-/* Makes the tasks of one part of a round, by prompt id, from the answers of the round's runs in the order of
+/* Makes the tasks of one part of a round from the answers of the round's runs in the order of
    run and sample; opens the round if it is new. Again makes those that are missing. *made (may be NULL)
    counts the new ones. */
 status store_make_tasks(store *s, const store_task_options *options, int64_t *made, error *err);

@@ -55,8 +55,10 @@ static status make_tasks(store *s, const store_task_options *o, int64_t *made, e
         " WHERE r.round_id = ?1 AND r.kind IN ('generate', 'sample', 'chat') AND (?3 IS NULL OR p.split = ?3)"
         " AND NOT EXISTS (SELECT 1 FROM task t WHERE t.round_id = ?1 AND t.prompt_id = a.prompt_id AND "
         "t.part = ?2)"
-        " ORDER BY a.prompt_id",
-        SQL_VALUES(sql_int64(o->round), sql_int64(o->part), sql_string(o->split)), err));
+        " ORDER BY CASE WHEN ?4 THEN (SELECT count(*) FROM task t WHERE t.prompt_id = a.prompt_id AND"
+        " t.round_id < ?1) ELSE 0 END, a.prompt_id",
+        SQL_VALUES(sql_int64(o->round), sql_int64(o->part), sql_string(o->split), sql_int64(o->fewest_first)),
+        err));
     status result = collect_ids(s, q, &prompts, err);
     for (int64_t i = 0; i < prompts.n && result == STATUS_OK && (!o->limit || present + *made < o->limit);
          i++)

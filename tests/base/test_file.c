@@ -1,4 +1,4 @@
-/* Standard output as a file writer: a reader who had enough, a full disk. */
+/* Writing: standard output with a reader who had enough and on a full disk; what is there and no file. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,9 +9,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/file.h"
+#include "tests/support/places.h"
 
 enum { LENGTH = 200000 }; /* more than a stream keeps */
 
@@ -64,10 +66,32 @@ static void test_a_full_disk(void **state) {
     }
 }
 
+/* A link stays a link; what would be lost by being replaced is refused. */
+static void test_links_and_pipes(void **state) {
+    const char *file = path_in(*state, "file"), *link = path_in(*state, "link"),
+               *pipe = path_in(*state, "pipe");
+    struct stat there;
+    error err;
+    write_all(file, "old", 3);
+    assert_int_equal(symlink("file", link), 0);
+    assert_int_equal(file_write(link, "new", 3, &err), STATUS_OK);
+    assert_int_equal(lstat(link, &there), 0);
+    assert_true(S_ISLNK(there.st_mode));
+    buffer text = read_all(file);
+    assert_string_equal(text.data, "new");
+    buffer_free(&text);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(file_write(pipe, "new", 3, &err), STATUS_FAILED);
+    assert_non_null(strstr(err.message, "pipe: cannot write: it is there, and no regular file"));
+    assert_int_equal(lstat(pipe, &there), 0);
+    assert_true(S_ISFIFO(there.st_mode));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_reader_who_had_enough),
         cmocka_unit_test(test_a_full_disk),
+        cmocka_unit_test_setup_teardown(test_links_and_pipes, directory_setup, directory_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,6 +137,7 @@ static void test_rubbish(void **state) {
         {"[1]", "no finite number"},
         {"true", "no finite number"},
         {"1 2", "which is not JSON"},
+        {"1\\0002", "which is not JSON"},
         {"1\\\\n2", "wrote \"2\" beside its answer to question 1: it must write one line"},
     };
     for (size_t i = 0; i < sizeof rubbish / sizeof *rubbish; i++) {

@@ -194,6 +194,30 @@ static void tasks_take_k_different_texts(void **state) {
     store_close(s);
 }
 
+static void prompts_take_turns(void **state) {
+    place *p = *state;
+    store *s = open_store(p, "a.db");
+    store_imported n;
+    buffer answers = {0};
+    int64_t made;
+    make_answers(&answers, "prompt", 5, 2);
+    for (int round = 1; round <= 3; round++) {
+        char run[16];
+        snprintf(run, sizeof run, "run-%d", round);
+        OK(store_import_run(s, make_run(p, run, round, "model", answers.data), &n, &err));
+        store_task_options o = {.round = round, .answers = 2, .want = 1, .limit = 2, .fewest_first = 1};
+        OK(store_make_tasks(s, &o, &made, &err));
+        assert_int_equal(made, 2);
+    }
+    /* Rounds 1 and 2 took four of the five; the fifth was first in round 3, then the first one again. */
+    assert_int_equal(count(s, "SELECT count(DISTINCT prompt_id) FROM task WHERE round_id < 3"), 4);
+    assert_int_equal(count(s, "SELECT count(DISTINCT prompt_id) FROM task"), 5);
+    assert_int_equal(count(s, "SELECT count(*) FROM task WHERE prompt_id = (SELECT min(id) FROM prompt)"), 2);
+    assert_sound(s);
+    buffer_free(&answers);
+    store_close(s);
+}
+
 static void tasks_keep_to_their_limit(void **state) {
     place *p = *state;
     int64_t ann, made;
@@ -592,6 +616,7 @@ int main(void) {
         T(importing_a_run_twice_is_nothing),
         T(a_run_that_contradicts_itself_is_refused),
         T(tasks_take_k_different_texts),
+        T(prompts_take_turns),
         T(tasks_keep_to_their_limit),
         T(leases_hand_out_each_task_once),
         T(orders_shown_are_permutations_by_counter),
